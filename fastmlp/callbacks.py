@@ -1,0 +1,22 @@
+"""The callback protocol: what a training run tells those who watch it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Callback:
+    """Base of callbacks; every method does nothing until overridden.
+
+    A callback may read the model. An exception in it ends the training and reaches the caller.
+    """
+
+    def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
+        """Before the first epoch, with the number of epochs and of samples in each."""
+
+    def on_progress(self, samples: int, loss: float, accuracy: float) -> None:
+        """Now and then during an epoch: samples seen in it so far, their mean loss and accuracy."""
+
+    def on_epoch_end(self, model: Any, epoch: Any) -> bool | None:
+        """After an epoch, with its `Epoch` record; a true answer ends the training."""
+        return None

@@ -1,0 +1,82 @@
+"""`load_dataset`: one name or path in, one `Dataset` out."""
+
+import os
+
+from fastmlp.data.dataset import Dataset
+from fastmlp.data.digits import load_digits
+from fastmlp.data.errors import DataUnavailableError
+from fastmlp.data.npz import read_npz
+from fastmlp.data.published import load_published
+from fastmlp.data.registry import PUBLISHED
+
+
+def load_dataset(name: str | os.PathLike[str], *, progress: bool = True) -> Dataset:
+    """Load a data set by name, or the four arrays of an `.npz` file.
+
+    Parameters
+    ----------
+    name : str or path-like
+        - "mnist", "fashion-mnist": 60000 training and 10000 test images of 28 x 28, uint8. Looked
+          for in `$FASTMLP_DATA_DIR/<name>/`, then in the user cache (`$FASTMLP_CACHE_DIR` if set),
+          then downloaded unless FASTMLP_OFFLINE=1. Every file is checked against its SHA-256.
+        - "digits": scikit-learn's 8 x 8 digits, float32 in [0, 1]; every fifth image (360 of 1797)
+          is the test set. Needs no network.
+        - a path that ends in .npz, with x_train, y_train, x_test, y_test. x is uint8, float32 or
+          float64, of rank 2, or of 3 or 4 for images; y is 1-D, of integers from 0. The number of
+          classes is the largest training label + 1.
+    progress : bool, default True
+        Show downloads on stderr, if that is a terminal.
+
+    Returns
+    -------
+    Dataset
+        x (n_samples, n_features) C-contiguous, y (n_samples,) int64.
+
+    Raises
+    ------
+    ValueError
+        If `name` is none of these.
+    DataError
+        If a file holds something wrong.
+    DataUnavailableError
+        If the data set is neither on disk nor to be downloaded.
+    OSError
+        If an `.npz` file cannot be opened.
+    """
+    if not isinstance(name, str | os.PathLike):
+        raise TypeError(f"name must be a str or a path, not {type(name).__name__}")
+    if name == "digits":
+        return load_digits()
+    if isinstance(name, str) and name in PUBLISHED:
+        return load_published(PUBLISHED[name], progress=progress)
+    path = os.fspath(name)
+    if path.lower().endswith(".npz"):
+        return read_npz(path)
+    known = ", ".join(map(repr, (*PUBLISHED, "digits")))
+    raise ValueError(f"name must be {known} or a path that ends in .npz, not {path!r}")
+
+
+def load_default_dataset(*, progress: bool = True) -> tuple[Dataset, str | None]:
+    """Load MNIST if it is on disk or reachable, and else scikit-learn's digits.
+
+    Parameters
+    ----------
+    progress : bool, default True
+        Show downloads on stderr, if that is a terminal.
+
+    Returns
+    -------
+    dataset : Dataset
+        "mnist" or "digits".
+    reason : str or None
+        None for MNIST; else one line that says why it could not be had.
+
+    Raises
+    ------
+    DataError
+        If `$FASTMLP_DATA_DIR` holds a wrong MNIST file: that is to be repaired, not passed over.
+    """
+    try:
+        return load_dataset("mnist", progress=progress), None
+    except DataUnavailableError as error:
+        return load_dataset("digits"), str(error)

@@ -1,0 +1,96 @@
+"""The plan: sizes and places of everything that a step touches, and the kernels that it calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.engine.layout import LayerLayout, aligned_zeros, row_stride
+from fastmlp.kernels import activations
+from fastmlp.kernels.calls import address, epilogue_arguments
+from fastmlp.kernels.target import TARGET
+from fastmlp.kernels.tile import TILE_ROWS, TILE_VECTORS
+
+LAYER = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            "n_in",
+            "n_out",
+            # Places are offsets of a matrix's first item, strides the items from row to row.
+            "W",
+            "W_stride",
+            "b",
+            "WT",
+            "WT_stride",
+            "A",
+            "A_stride",
+            "out",
+            "out_stride",
+            "dZ",
+            "dZ_stride",
+            "share_unit",
+            "activation",
+            "derivative",
+        )
+    ]
+)
+"""One layer's sizes, places and kernels."""
+
+CHUNK_ROWS = 512
+"""Most rows of a batch that are in the workspace at once."""
+
+
+class Workspace:
+    """Buffers of one network for chunks of at most ``chunk_rows`` rows, and ``threads`` threads."""
+
+    def __init__(
+        self,
+        places: Sequence[LayerLayout],
+        activation: str,
+        dtype: np.dtype,
+        rows: int,
+        threads: int,
+    ) -> None:
+        self.chunk_rows = min(rows, CHUNK_ROWS)
+        self.layers = np.zeros(len(places), dtype=LAYER).view(np.recarray)
+        function, derivative = activations.ACTIVATIONS[activation]
+        self._items = 0
+        transposed = 0
+        inputs = self._place(places[0].n_in, dtype)
+        for index, (layer, place) in enumerate(zip(self.layers, places, strict=True)):
+            last = index == len(places) - 1
+            layer.n_in, layer.n_out = place.n_in, place.n_out
+            layer.W, layer.W_stride, layer.b = place.W, place.stride, place.b
+            layer.WT, layer.WT_stride = transposed, row_stride(place.n_in, dtype)
+            transposed += place.n_out * layer.WT_stride if index else 0
+            layer.A, layer.A_stride = inputs
+            layer.out, layer.out_stride = inputs = self._place(place.n_out, dtype)
+            layer.dZ, layer.dZ_stride = self._place(place.n_out, dtype)
+            # Rows of W are columns of W.T: a share of whole lines keeps two threads off one line.
+            layer.share_unit = max(TILE_ROWS, 64 // dtype.itemsize) if index else TILE_ROWS
+            layer.activation = address(
+                activations.identity if last else function, epilogue_arguments, dtype
+            )
+            layer.derivative = address(derivative, epilogue_arguments, dtype)
+        widest = max(row_stride(max(p.n_in, p.n_out), dtype) for p in places)
+        tile_columns = TILE_VECTORS * TARGET.vector_bytes // dtype.itemsize
+        self.transposed = aligned_zeros(transposed, dtype)
+        self.work = aligned_zeros(self._items, dtype)
+        self.tiles = _rows(threads * TILE_ROWS, tile_columns, dtype)
+        self.scores = _rows(2, self.chunk_rows, dtype)
+        self.zeros = aligned_zeros(widest, dtype)
+        self.one = np.ones(1, dtype=dtype)
+
+    def _place(self, columns: int, dtype: np.dtype) -> tuple[int, int]:
+        stride = row_stride(columns, dtype)
+        place = self._items
+        self._items += self.chunk_rows * stride
+        return place, stride
+
+
+def _rows(rows: int, columns: int, dtype: np.dtype) -> NDArray[np.floating]:
+    stride = row_stride(columns, dtype)
+    return aligned_zeros(rows * stride, dtype).reshape(rows, stride)

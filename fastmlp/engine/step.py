@@ -1,0 +1,264 @@
+"""The step: gather, forward, loss, backward, update. All training and prediction goes through it.
+
+Threads own rows of the batch from the gather to dZ of the first layer; then a barrier; then they
+own rows of the weight matrices for dW and its update; then a barrier. Nothing is ever summed
+across threads, so the number of threads changes no bit of the result.
+
+A batch larger than the workspace is cut into chunks of rows. dW of one chunk starts from what the
+chunk before left in the gradient buffer, which is one and the same chain of sums (see `tile`): the
+cut changes no bit either.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from fastmlp.kernels.calls import call_gather, call_head
+from fastmlp.kernels.compilation import inner, jit
+from fastmlp.kernels.losses import HIT, LOSS
+from fastmlp.kernels.product import product
+from fastmlp.kernels.sync import FAILED, HALT, STOP, atomic_load, atomic_store, barrier
+from fastmlp.kernels.tile import TILE_ROWS
+from fastmlp.kernels.views import block, matrix
+
+PREDICT, SCORE, GRADIENT, TRAIN = 0, 1, 2, 3
+"""Modes: the head's output into ``out``; losses and hits only; dW and db into ``gradients``; the
+optimiser's update."""
+
+SAMPLES, LOSS_SUM, HITS, STEPS, PROGRESS_ITEMS = 0, 1, 2, 3, 4
+"""Items of ``Job.progress``: samples seen, sum of their losses, their hits, steps done."""
+
+
+class Job(NamedTuple):
+    """All that the threads of a team work on.
+
+    Flat buffers of the model's dtype, except where said. ``layers`` is a record array of
+    `plan.LAYER` that holds the place of every matrix in them.
+    """
+
+    mode: int
+    threads: int
+    batch_size: int
+    chunk_rows: int
+    layers: Any
+    params: Any  # W_1, b_1, W_2, ...
+    transposed: Any  # W_l.T of every layer but the first
+    gradients: Any  # laid out as params
+    state: Any  # laid out as params: the optimiser's
+    hyper: Any  # (1, items): learning rate, ...
+    work: Any  # activations and dZ of one chunk
+    tiles: Any  # (threads * TILE_ROWS, columns) one tile of scratch for each thread
+    scores: Any  # (2, chunk_rows) loss and hit of each row
+    zeros: Any  # (columns,)
+    one: Any  # (1,)
+    source: Any  # addresses of the data set's arrays, see `gather`
+    labels: Any  # (n_samples,) int64
+    order: Any  # (rows,) int64: the samples, in the order of the epoch
+    out: Any  # (rows, n_classes) what PREDICT writes
+    input_scale: float
+    gather: int  # addresses of kernels, see `calls`
+    head: int
+    update: int
+    store: int
+    cells: Any  # int64, see `sync`
+    progress: Any  # (PROGRESS_ITEMS,) float64
+
+
+@inner
+def share(items, unit, thread, threads):
+    """Half-open range of ``items`` that ``thread`` owns: equal counts of whole units."""
+    units = (items + unit - 1) // unit
+    begin = unit * (units * thread // threads)
+    end = unit * (units * (thread + 1) // threads)
+    return min(items, begin), min(items, end)
+
+
+# Matrices of layer l, rows [begin, end) of the chunk.
+
+
+@inner
+def inputs(job, l, begin, end):
+    """A_{l-1} (rows, n_in); of the first layer: X."""
+    p = job.layers[l]
+    return matrix(job.work, p.A + begin * p.A_stride, end - begin, p.n_in, p.A_stride, 1)
+
+
+@inner
+def outputs(job, l, begin, end):
+    """A_l (rows, n_out); of the last layer: the logits."""
+    p = job.layers[l]
+    return matrix(job.work, p.out + begin * p.out_stride, end - begin, p.n_out, p.out_stride, 1)
+
+
+@inner
+def errors(job, l, begin, end):
+    """dZ_l (rows, n_out), the gradient of the loss by the layer's Z."""
+    p = job.layers[l]
+    return matrix(job.work, p.dZ + begin * p.dZ_stride, end - begin, p.n_out, p.dZ_stride, 1)
+
+
+@inner
+def weights(job, buffer, l, begin, end):
+    """W_l, or what ``buffer`` holds in its place; input rows [begin, end)."""
+    p = job.layers[l]
+    return matrix(buffer, p.W + begin * p.W_stride, end - begin, p.n_out, p.W_stride, 1)
+
+
+@inner
+def bias(job, buffer, l):
+    """b_l, or what ``buffer`` holds in its place, as a row that repeats (stride 0)."""
+    p = job.layers[l]
+    return matrix(buffer, p.b, 1, p.n_out, 0, 1)
+
+
+@inner
+def weights_transposed(job, l):
+    """W_l.T (n_out, n_in)."""
+    p = job.layers[l]
+    return matrix(job.transposed, p.WT, p.n_out, p.n_in, p.WT_stride, 1)
+
+
+@inner
+def nothing(job, columns):
+    """Zeros, as a row that repeats: the start of a sum that continues no other."""
+    return matrix(job.zeros, 0, 1, columns, 0, 1)
+
+
+@inner
+def hyperparameters(job):
+    """(1, items): learning rate, ..."""
+    return block(job.hyper, 0, 0, 1, job.hyper.shape[1])
+
+
+@inner
+def transpose_rows(job, l, begin, end):
+    """W_l.T[:, begin:end] = W_l[begin:end].T."""
+    W, WT = weights(job, job.params, l, 0, end), weights_transposed(job, l)
+    for j in range(WT.shape[0]):
+        for i in range(begin, end):
+            WT[j, i] = W[i, j]
+
+
+# The phases of a step.
+
+
+@inner
+def forward(job, T, first, begin, end):
+    """A_0 = X;  A_l = f_l(A_{l-1} @ W_l + b_l)."""
+    h = hyperparameters(job)
+    X = inputs(job, 0, begin, end)
+    call_gather(job.gather, job.source, job.order, first + begin, X, job.input_scale)
+    for l in range(len(job.layers)):
+        A, out = inputs(job, l, begin, end), outputs(job, l, begin, end)
+        W, b = weights(job, job.params, l, 0, A.shape[1]), bias(job, job.params, l)
+        product(A, W, b, out, out, h, T, job.layers[l].activation)
+
+
+@inner
+def score(job, first, begin, end, gradient_scale):
+    """The head: loss and hit of each row, and dZ of the last layer (or the output).
+
+    True if all losses are finite.
+    """
+    last = len(job.layers) - 1
+    Z = outputs(job, last, begin, end)
+    rows, n_classes = Z.shape
+    if job.mode == PREDICT:
+        D = block(job.out, first + begin, 0, rows, n_classes)
+    else:
+        D = errors(job, last, begin, end)
+    scores = block(job.scores, 0, begin, 2, rows)
+    call_head(job.head, Z, job.labels, job.order, first + begin, D, scores, gradient_scale)
+    if job.mode == PREDICT:
+        return True
+    total = 0.0
+    for r in range(rows):
+        total += scores[LOSS, r]
+    return math.isfinite(total)
+
+
+@inner
+def backward(job, T, begin, end):
+    """dZ_{l-1} = (dZ_l @ W_l.T) * f'_{l-1}(Z_{l-1})."""
+    h = hyperparameters(job)
+    for l in range(len(job.layers) - 1, 0, -1):
+        dZ, below = errors(job, l, begin, end), errors(job, l - 1, begin, end)
+        WT, A = weights_transposed(job, l), inputs(job, l, begin, end)
+        product(dZ, WT, nothing(job, A.shape[1]), below, A, h, T, job.layers[l - 1].derivative)
+
+
+@inner
+def update(job, T, rows, thread, continued, final):
+    """dW_l = A_{l-1}.T @ dZ_l, db_l = 1.T @ dZ_l, each tile given to the optimiser at once.
+
+    ``continued``: the sums go on from the gradient buffer; not ``final``: and go back into it.
+    """
+    applied = final and job.mode == TRAIN
+    epilogue = job.update if applied else job.store
+    target = job.params if applied else job.gradients
+    h = hyperparameters(job)
+    ones = matrix(job.one, 0, 1, rows, 0, 0)
+    for l in range(len(job.layers)):
+        p = job.layers[l]
+        begin, end = share(p.n_in, p.share_unit, thread, job.threads)
+        A, dZ = inputs(job, l, 0, rows), errors(job, l, 0, rows)
+        if end > begin:
+            AT = block(A.T, begin, 0, end - begin, rows)
+            start = (
+                weights(job, job.gradients, l, begin, end) if continued else nothing(job, p.n_out)
+            )
+            D, state = weights(job, target, l, begin, end), weights(job, job.state, l, begin, end)
+            product(AT, dZ, start, D, state, h, T, epilogue)
+            if applied and l > 0:
+                transpose_rows(job, l, begin, end)
+        if end == p.n_in and end > begin:
+            start = bias(job, job.gradients, l) if continued else nothing(job, p.n_out)
+            D, state = bias(job, target, l), bias(job, job.state, l)
+            product(ones, dZ, start, D, state, h, T, epilogue)
+
+
+@inner
+def record(job, rows, final):
+    """Add the chunk's scores, row by row."""
+    for r in range(rows):
+        job.progress[LOSS_SUM] += job.scores[LOSS, r]
+        job.progress[HITS] += job.scores[HIT, r]
+    job.progress[SAMPLES] += rows
+    if final:
+        job.progress[STEPS] += 1
+
+
+@jit()
+def run(job, thread):
+    """Every batch of ``job.order``, as thread ``thread`` of ``job.threads``.
+
+    Ends early, before the update, when a loss is not finite (FAILED is set; the parameters are
+    those before the step), or after the chunk in which STOP was set.
+    """
+    T = block(job.tiles, thread * TILE_ROWS, 0, TILE_ROWS, job.tiles.shape[1])
+    for batch in range(0, len(job.order), job.batch_size):
+        batch_rows = min(job.batch_size, len(job.order) - batch)
+        for chunk in range(0, batch_rows, job.chunk_rows):
+            rows = min(job.chunk_rows, batch_rows - chunk)
+            final = chunk + rows == batch_rows
+            begin, end = share(rows, TILE_ROWS, thread, job.threads)
+            if end > begin:
+                forward(job, T, batch + chunk, begin, end)
+                finite = score(job, batch + chunk, begin, end, 1.0 / batch_rows)
+                if job.mode >= GRADIENT:
+                    backward(job, T, begin, end)
+                    if not finite:
+                        atomic_store(job.cells, FAILED, 1)
+            barrier(job.cells, job.threads)
+            if atomic_load(job.cells, FAILED):
+                return
+            if job.mode >= GRADIENT:
+                update(job, T, rows, thread, chunk > 0, final)
+            if thread == 0:
+                atomic_store(job.cells, HALT, atomic_load(job.cells, STOP))
+                if job.mode >= SCORE:
+                    record(job, rows, final)
+            barrier(job.cells, job.threads)
+            if atomic_load(job.cells, HALT):
+                return

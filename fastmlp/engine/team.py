@@ -1,0 +1,96 @@
+"""A team of threads that run one job together, watched by the thread that asked for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from fastmlp.kernels.sync import CELLS, STOP
+
+WATCH_SECONDS = 0.05
+"""How often the watching thread wakes while a job runs: to show progress, and to see Ctrl-C."""
+
+
+class Team:
+    """``threads`` Python threads, each inside one jitted call that releases the GIL.
+
+    The thread that calls `run` does not compute: it sleeps, wakes to report progress, and turns
+    Ctrl-C into a request to stop that the job obeys after the step (or chunk) at hand.
+
+    Parameters
+    ----------
+    threads : int
+        Threads that compute.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self.cells = np.zeros(CELLS, dtype=np.int64)
+        self._task: Callable[[int], None] | None = None
+        self._error: BaseException | None = None
+        self._begin = [threading.Semaphore(0) for _ in range(threads)]
+        self._ended = threading.Semaphore(0)
+        self._members: list[threading.Thread] = []
+
+    def _start(self) -> None:
+        while len(self._members) < self.threads:
+            k = len(self._members)
+            member = threading.Thread(
+                target=self._work, args=(k,), name=f"fastmlp-{k}", daemon=True
+            )
+            member.start()
+            self._members.append(member)
+
+    def _work(self, thread: int) -> None:
+        while True:
+            self._begin[thread].acquire()
+            if self._task is None:
+                return
+            try:
+                self._task(thread)
+            except BaseException as error:
+                self._error = error
+            self._ended.release()
+
+    def run(
+        self, task: Callable[[int], None], watch: Callable[[], None], brief: bool = False
+    ) -> None:
+        """Call ``task(k)`` in every thread k; call ``watch()`` now and then until all have ended.
+
+        An exception in ``watch``, Ctrl-C among them, stops the job cleanly and is raised again. A
+        ``brief`` task of a team of one is called here, without the 60 us of a change of thread.
+        """
+        self.cells[:] = 0
+        if brief and self.threads == 1:
+            task(0)
+            return
+        self._start()
+        self._task = task
+        for begin in self._begin:
+            begin.release()
+        running = self.threads
+        interruption: BaseException | None = None
+        while running:
+            try:
+                if self._ended.acquire(timeout=WATCH_SECONDS):
+                    running -= 1
+                elif interruption is None:
+                    watch()
+            except BaseException as error:
+                interruption = error
+                self.cells[STOP] = 1
+        if interruption is not None:
+            raise interruption
+        if self._error is not None:
+            failure, self._error = self._error, None
+            raise failure
+
+    def close(self) -> None:
+        """End the threads."""
+        self._task = None
+        for begin, member in zip(self._begin, self._members, strict=False):
+            begin.release()
+            member.join()
+        self._members.clear()

@@ -1,0 +1,139 @@
+"""What users hand in, checked and brought to the form that the engine reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A data set as the engine reads it: no copy where it already has that form.
+
+    Attributes
+    ----------
+    kind : str
+        "uint8", "float" or "csr".
+    arrays : tuple of ndarray
+        x (n_samples, n_features), or data, indices (int32) and indptr (int64) of a CSR matrix.
+    labels : ndarray of int64 (n_samples,)
+        Empty where none are needed.
+    count, n_features : int
+        Shape of x.
+    scale : float
+        Factor on uint8 input.
+    """
+
+    kind: str
+    arrays: tuple[NDArray[Any], ...]
+    labels: NDArray[np.int64]
+    count: int
+    n_features: int
+    scale: float
+
+
+def check_samples(
+    x: Any, n_features: int, dtype: np.dtype[Any], uint8_scale: float, name: str = "x"
+) -> Samples:
+    """Check ``x`` and bring it to a form that the engine reads.
+
+    Parameters
+    ----------
+    x : array-like or scipy sparse matrix, (n_samples, n_features)
+        uint8 stays uint8; other numbers are cast to ``dtype``.
+    n_features : int
+        What the network expects.
+    dtype : dtype
+        Of the network.
+    uint8_scale : float
+        Factor on uint8 input.
+    name : str
+        The argument's name in messages.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is not numbers.
+    ValueError
+        If its shape is wrong, it is empty, or a value is NaN or infinite.
+    """
+    sparse = hasattr(x, "tocsr")
+    array: Any = x.tocsr() if sparse else np.asarray(x)
+    if array.dtype.kind not in "uifb":
+        raise TypeError(f"{name} must hold real numbers, not dtype {array.dtype}")
+    if array.ndim != 2:
+        raise ValueError(
+            f"{name} must have two axes (n_samples, n_features), not shape {array.shape}"
+        )
+    if array.shape[0] == 0:
+        raise ValueError(f"{name} is empty: shape {array.shape}, at least one sample is needed")
+    if array.shape[1] != n_features:
+        raise ValueError(f"{name} has {array.shape[1]} features, the network expects {n_features}")
+    kind, scale = "float", 1.0
+    values: NDArray[Any] = array.data if sparse else array
+    if values.dtype == np.uint8:
+        kind, scale = "uint8", uint8_scale
+    if sparse:
+        data = _floats(values, dtype, name) * dtype.type(scale)
+        arrays: tuple[NDArray[Any], ...] = (
+            data,
+            array.indices.astype(np.int32),
+            array.indptr.astype(np.int64),
+        )
+        kind, scale = "csr", 1.0
+    elif kind == "uint8":
+        arrays = (np.ascontiguousarray(array),)
+    else:
+        arrays = (_floats(array, dtype, name),)
+    labels = np.empty(0, dtype=np.int64)
+    return Samples(kind, arrays, labels, array.shape[0], array.shape[1], scale)
+
+
+def _floats(values: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
+    """``values`` as contiguous ``dtype``, all finite."""
+    with np.errstate(over="ignore"):  # reported below, as a value that is not finite
+        floats = np.ascontiguousarray(values, dtype=dtype)
+    # In blocks: the mask of a whole data set would be a quarter of its size.
+    for start in range(0, len(floats), CHECKED_ROWS):
+        finite = np.isfinite(floats[start : start + CHECKED_ROWS])
+        if not finite.all():
+            where = np.argwhere(~finite)[0]
+            value = values[start + where[0]][tuple(where[1:])]
+            place = ", ".join(str(int(k)) for k in (start + where[0], *where[1:]))
+            raise ValueError(f"{name} must be finite in {dtype}: the value at [{place}] is {value}")
+    return floats
+
+
+CHECKED_ROWS = 4096
+"""Rows whose finiteness is checked at once."""
+
+
+def check_labels(y: ArrayLike, count: int, n_classes: int, name: str = "y") -> NDArray[np.int64]:
+    """Check class labels: integers 0 ... n_classes - 1, one for each sample.
+
+    Raises
+    ------
+    TypeError
+        If they are not integers.
+    ValueError
+        If their number or a value is wrong.
+    """
+    labels = np.asarray(y)
+    if labels.dtype.kind not in "ui":
+        raise TypeError(
+            f"{name} must hold integer class labels 0 ... {n_classes - 1}, not dtype {labels.dtype}"
+        )
+    if labels.ndim != 1:
+        raise ValueError(f"{name} must have one axis (n_samples,), not shape {labels.shape}")
+    if len(labels) != count:
+        raise ValueError(f"{name} has {len(labels)} labels for {count} samples")
+    for position in (int(labels.argmin()), int(labels.argmax())):
+        if not 0 <= labels[position] < n_classes:
+            raise ValueError(
+                f"{name} must hold class labels 0 ... {n_classes - 1}: "
+                f"the label at [{position}] is {labels[position]}"
+            )
+    return np.ascontiguousarray(labels, dtype=np.int64)

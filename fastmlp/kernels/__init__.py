@@ -1,0 +1,1 @@
+"""Kernels: SIMD primitives, the register tile, and the elementwise maths around it."""

@@ -1,0 +1,85 @@
+"""Kernels compiled apart and called through their address.
+
+Activations, losses, updates and gathers are chosen at run time. Each is compiled (and cached on
+disk) when it is first needed; the step calls it by address, so the step itself is compiled once
+for each dtype and does not change when an activation is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core import types
+from numba.extending import intrinsic
+
+from fastmlp.kernels.compilation import jit
+from fastmlp.kernels.simd import JIT
+from fastmlp.kernels.views import matrix_type
+
+Kernel = Callable[..., None]
+
+_PYTHON_KERNELS: list[Kernel] = []
+
+
+def epilogue_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
+    """``(T, D, M, h)``: the tile's product, its destination, D's companion, hyperparameters."""
+    return (matrix_type(dtype),) * 4
+
+
+def head_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
+    """``(Z, labels, order, first, D, scores, scale)``, see `losses`."""
+    indices = types.Array(types.int64, 1, "C")
+    M = matrix_type(dtype)
+    return (M, indices, indices, types.intp, M, M, dtype)
+
+
+def gather_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
+    """``(source, order, first, X, scale)``, see `gather`."""
+    indices = types.Array(types.int64, 1, "C")
+    return (indices, indices, types.intp, matrix_type(dtype), dtype)
+
+
+@cache
+def address(kernel: Kernel, family: Callable[..., tuple[types.Type, ...]], dtype: np.dtype) -> int:
+    """Address of ``kernel`` compiled for ``dtype``, an argument of `call_epilogue` and its like."""
+    if not JIT:
+        _PYTHON_KERNELS.append(kernel)
+        return len(_PYTHON_KERNELS) - 1
+    arguments = family(numba.from_dtype(dtype))
+    compiled = jit(types.void(*arguments))(kernel).overloads[arguments]
+    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+
+
+def _call(typingctx: Any, where: Any, arguments: tuple[types.Type, ...]) -> Any:
+    def codegen(context, builder, sig, args):
+        function_type = context.call_conv.get_function_type(types.none, arguments)
+        function = builder.inttoptr(args[0], function_type.as_pointer())
+        context.call_conv.call_function(builder, function, types.none, arguments, args[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, *arguments), codegen
+
+
+def _call_epilogue(typingctx, where, T, D, M, h):
+    return _call(typingctx, where, epilogue_arguments(D.dtype))
+
+
+def _call_head(typingctx, where, Z, labels, order, first, D, scores, scale):
+    return _call(typingctx, where, head_arguments(Z.dtype))
+
+
+def _call_gather(typingctx, where, source, order, first, X, scale):
+    return _call(typingctx, where, gather_arguments(X.dtype))
+
+
+def _python_call(where: int, *arguments: Any) -> None:
+    _PYTHON_KERNELS[where](*arguments)
+
+
+call_epilogue: Any = intrinsic(_call_epilogue) if JIT else _python_call
+call_head: Any = intrinsic(_call_head) if JIT else _python_call
+call_gather: Any = intrinsic(_call_gather) if JIT else _python_call

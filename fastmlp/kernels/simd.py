@@ -1,0 +1,358 @@
+"""Vectors as values in jitted code: ``load``, ``store``, arithmetic, ``exp``, sums over lanes.
+
+A vector holds ``lanes(A)`` neighbouring items of one row of a matrix ``A`` and lives in one
+register. Jitted code computes with it as with a number, so that a kernel reads like its equation:
+
+    store(D, i, j, maximum(load(T, i, j), 0))            # D = relu(T)
+
+Each primitive is given twice: as LLVM instructions, and as the NumPy function that it equals. The
+latter runs when numba is disabled (``NUMBA_DISABLE_JIT=1``); there a vector is a slice of a row.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+from fastmlp.kernels.target import TARGET
+
+JIT = not numba.config.DISABLE_JIT
+
+
+class VectorType(types.Type):
+    """``lanes`` items of one dtype in one register (of booleans: a comparison's mask)."""
+
+    def __init__(self, dtype: Any, lanes: int) -> None:
+        self.dtype = dtype
+        self.lanes = lanes
+        super().__init__(name=f"Vector({dtype}, {lanes})")
+
+
+@register_model(VectorType)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, dmm: Any, fe_type: VectorType) -> None:
+        item = ir.IntType(1) if fe_type.dtype == types.boolean else _ir_type(fe_type.dtype)
+        super().__init__(dmm, fe_type, ir.VectorType(item, fe_type.lanes))
+
+
+def _ir_type(dtype: Any) -> ir.Type:
+    return ir.FloatType() if dtype == types.float32 else ir.DoubleType()
+
+
+def vector_type(dtype: Any) -> VectorType:
+    """The vector of one register on this target: 16 float32 with AVX-512, 8 with AVX2, ..."""
+    return VectorType(dtype, TARGET.vector_bytes * 8 // dtype.bitwidth)
+
+
+def call_llvm(builder: ir.IRBuilder, name: str, result: ir.Type, args: list[ir.Value]) -> ir.Value:
+    """Call the LLVM intrinsic ``name`` (vectors too, which llvmlite's own declaration lacks)."""
+    function_type = ir.FunctionType(result, [a.type for a in args])
+    return builder.call(cgutils.get_or_insert_function(builder.module, function_type, name), args)
+
+
+def mangle(vector: ir.Type) -> str:
+    """LLVM's suffix for a vector type: ``v16f32``."""
+    return f"v{vector.count}{'f32' if isinstance(vector.element, ir.FloatType) else 'f64'}"
+
+
+def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
+    """All lanes equal to the scalar ``value``."""
+    vector = ir.VectorType(value.type, lanes)
+    first = builder.insert_element(
+        ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0)
+    )
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
+    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), zeros)
+
+
+def constant(vector: ir.Type, value: float) -> ir.Constant:
+    """All lanes equal to a number known at compile time."""
+    return ir.Constant(vector, [ir.Constant(vector.element, value)] * vector.count)
+
+
+def element_pointer(
+    context: Any,
+    builder: ir.IRBuilder,
+    array_type: Any,
+    array: ir.Value,
+    at: list[ir.Value],
+) -> ir.Value:
+    """Address of ``array[at[0], at[1]]``; the last axis is contiguous."""
+    view = context.make_array(array_type)(context, builder, value=array)
+    strides = cgutils.unpack_tuple(builder, view.strides, array_type.ndim)
+    address = builder.ptrtoint(view.data, ir.IntType(64))
+    for index, stride in zip(at[:-1], strides[:-1], strict=True):
+        address = builder.add(address, builder.mul(index, stride))
+    item = ir.Constant(ir.IntType(64), array_type.dtype.bitwidth // 8)
+    address = builder.add(address, builder.mul(at[-1], item))
+    return builder.inttoptr(address, context.get_value_type(array_type.dtype).as_pointer())
+
+
+# Elementwise primitives ---------------------------------------------------------------------
+
+
+def _common_vector(args: tuple[types.Type, ...]) -> Any:
+    vectors = [a for a in args if isinstance(a, VectorType) and a.dtype != types.boolean]
+    return vectors[0] if vectors else None
+
+
+def _as_vectors(
+    context: Any, builder: ir.IRBuilder, sig: Any, args: Any, vector: VectorType
+) -> list[ir.Value]:
+    """Arguments as vectors: scalars are cast to the vector's dtype and splatted."""
+    return [
+        value
+        if isinstance(kind, VectorType)
+        else splat(builder, context.cast(builder, value, kind, vector.dtype), vector.lanes)
+        for value, kind in zip(args, sig.args, strict=True)
+    ]
+
+
+def _define_operator(symbol: Any, emit: Callable[..., ir.Value], mask: bool = False) -> None:
+    """Give ``symbol`` (``operator.add``, ...) its meaning on vectors, or a vector and a scalar."""
+
+    @infer_global(symbol)
+    class _Typing(AbstractTemplate):
+        def generic(self, args: Any, kws: Any) -> Any:
+            vector = _common_vector(args)
+            if vector is None:
+                return None
+            result = VectorType(types.boolean, vector.lanes) if mask else vector
+            return signature(result, *args)
+
+    def lower(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        return emit(builder, *_as_vectors(context, builder, sig, args, _common_vector(sig.args)))
+
+    for kinds in [(VectorType, VectorType), (VectorType, types.Number), (types.Number, VectorType)]:
+        lower_builtin(symbol, *kinds)(lower)
+
+
+_define_operator(operator.add, lambda b, x, y: b.fadd(x, y))
+_define_operator(operator.sub, lambda b, x, y: b.fsub(x, y))
+_define_operator(operator.mul, lambda b, x, y: b.fmul(x, y))
+_define_operator(operator.truediv, lambda b, x, y: b.fdiv(x, y))
+_define_operator(operator.gt, lambda b, x, y: b.fcmp_ordered(">", x, y), mask=True)
+_define_operator(operator.lt, lambda b, x, y: b.fcmp_ordered("<", x, y), mask=True)
+_define_operator(operator.eq, lambda b, x, y: b.fcmp_ordered("==", x, y), mask=True)
+
+
+def _elementwise(arity: int, numpy: Callable[..., Any], emit: Callable[..., ir.Value]) -> Any:
+    """A function of ``arity`` vectors or scalars: ``emit`` in LLVM, ``numpy`` without the JIT."""
+    if not JIT:
+        return numpy
+
+    def typing(args: tuple[types.Type, ...]) -> Any:
+        vector = _common_vector(args)
+
+        def codegen(context: Any, builder: ir.IRBuilder, sig: Any, values: Any) -> ir.Value:
+            return emit(builder, *_as_vectors(context, builder, sig, values, vector))
+
+        return signature(vector, *args), codegen
+
+    if arity == 1:
+        return intrinsic(lambda typingctx, a: typing((a,)))
+    if arity == 2:
+        return intrinsic(lambda typingctx, a, b: typing((a, b)))
+    return intrinsic(lambda typingctx, a, b, c: typing((a, b, c)))
+
+
+def _emit_maximum(builder: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+    # An unordered comparison is true for a NaN: one in x stays.
+    return builder.select(builder.fcmp_unordered(">", x, y), x, y)
+
+
+def _emit_minimum(builder: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+    return builder.select(builder.fcmp_unordered("<", x, y), x, y)
+
+
+def emit_fma(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+    """``x * y + z``, one rounding where the CPU has FMA.
+
+    ``llvm.fma`` would become a library call per lane on a CPU without it; ``fmuladd`` does not.
+    """
+    return call_llvm(builder, f"llvm.fmuladd.{mangle(x.type)}", x.type, [x, y, z])
+
+
+def _emit_exp(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """``exp(x) = 2**n * exp(r)``, ``n = round(x / ln 2)``, ``|r| <= ln(2) / 2`` (Cody and Waite).
+
+    ``exp(r)`` is its Taylor polynomial: degree 7 leaves 5e-9 in float32, degree 13 leaves 4e-18 in
+    float64, both below half a unit in the last place. Results below the smallest normal number
+    are 0. Adding ``1.5 * 2**mantissa_bits`` rounds to an integer and leaves it in the low bits,
+    from where a shift puts it into the exponent: no conversion, which has no answer for NaN.
+    """
+    vector = x.type
+    single = isinstance(vector.element, ir.FloatType)
+    mantissa_bits, degree = (23, 7) if single else (52, 13)
+    bits = ir.VectorType(ir.IntType(32 if single else 64), vector.count)
+    # ln 2 in two parts; the first has so few bits that n * high is exact.
+    high = float(np.float32(0.693359375)) if single else float.fromhex("0x1.62e42fefa0000p-1")
+    low = math.log(2) - high if single else float.fromhex("0x1.cf79abc9e3b39p-40")
+    magic = 1.5 * 2.0**mantissa_bits
+    smallest, largest = (-87.33, 88.72) if single else (-708.39, 709.78)
+
+    def fma(a: ir.Value, b: float | ir.Value, c: float | ir.Value) -> ir.Value:
+        b = constant(vector, b) if isinstance(b, float) else b
+        c = constant(vector, c) if isinstance(c, float) else c
+        return emit_fma(builder, a, b, c)
+
+    shifted = builder.fadd(
+        builder.fmul(x, constant(vector, 1 / math.log(2))), constant(vector, magic)
+    )
+    n = builder.fsub(shifted, constant(vector, magic))
+    r = fma(n, -low, fma(n, -high, x))
+    polynomial: ir.Value = constant(vector, 1 / math.factorial(degree))
+    for k in range(degree - 1, -1, -1):
+        polynomial = fma(polynomial, r, 1 / math.factorial(k))
+    # 2**n as 2 * 2**(n - 1): n = 128 (1024) has no exponent of its own.
+    exponent = builder.shl(
+        builder.sub(builder.bitcast(shifted, bits), _int_constant(bits, 1)),
+        _int_constant(bits, mantissa_bits),
+    )
+    one = builder.bitcast(constant(vector, 1.0), bits)
+    scale = builder.bitcast(builder.add(exponent, one), vector)
+    result = builder.fmul(builder.fmul(polynomial, scale), constant(vector, 2.0))
+    underflow = builder.fcmp_ordered("<", x, constant(vector, smallest))
+    overflow = builder.fcmp_ordered(">", x, constant(vector, largest))
+    result = builder.select(underflow, constant(vector, 0.0), result)
+    return builder.select(overflow, constant(vector, math.inf), result)
+
+
+def _int_constant(vector: ir.Type, value: int) -> ir.Constant:
+    return ir.Constant(vector, [ir.Constant(vector.element, value)] * vector.count)
+
+
+fma = _elementwise(3, lambda x, y, z: x * y + z, emit_fma)
+maximum = _elementwise(2, np.maximum, _emit_maximum)
+minimum = _elementwise(2, np.minimum, _emit_minimum)
+exp = _elementwise(1, np.exp, _emit_exp)
+where = _elementwise(3, np.where, lambda b, mask, x, y: b.select(mask, x, y))
+
+
+# Memory, lanes, sums ------------------------------------------------------------------------
+
+
+def _primitive(numpy: Callable[..., Any], typing: Callable[..., Any]) -> Any:
+    """``typing`` as a numba intrinsic, or ``numpy`` when the JIT is off."""
+    return intrinsic(typing) if JIT else numpy
+
+
+def _numpy_lanes(A: np.ndarray) -> int:
+    return TARGET.vector_bytes // A.dtype.itemsize
+
+
+def _lanes(typingctx, A):
+    count = vector_type(A.dtype).lanes
+    return types.intp(A), lambda *_: ir.Constant(ir.IntType(64), count)
+
+
+def _indices(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> list[ir.Value]:
+    """Arguments 1 and 2, the row and column of an item, as machine words."""
+    return [context.cast(builder, args[k], sig.args[k], types.intp) for k in (1, 2)]
+
+
+def _load(typingctx, A, i, j):
+    vector = vector_type(A.dtype)
+
+    def codegen(context, builder, sig, args):
+        at = [
+            context.cast(builder, v, k, types.intp)
+            for v, k in zip(args[1:], sig.args[1:], strict=True)
+        ]
+        pointer = element_pointer(context, builder, sig.args[0], args[0], at)
+        pointer = builder.bitcast(pointer, context.get_value_type(vector).as_pointer())
+        return builder.load(pointer, align=A.dtype.bitwidth // 8)
+
+    return vector(A, i, j), codegen
+
+
+def _store(typingctx, A, i, j, value):
+    def codegen(context, builder, sig, args):
+        at = [
+            context.cast(builder, v, k, types.intp)
+            for v, k in zip(args[1:3], sig.args[1:3], strict=True)
+        ]
+        pointer = element_pointer(context, builder, sig.args[0], args[0], at)
+        pointer = builder.bitcast(pointer, args[3].type.as_pointer())
+        builder.store(args[3], pointer, align=A.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(A, i, j, value), codegen
+
+
+def _lane_index(typingctx, A):
+    vector = vector_type(A.dtype)
+
+    def codegen(context, builder, sig, args):
+        kind = context.get_value_type(vector)
+        return ir.Constant(kind, [ir.Constant(kind.element, float(k)) for k in range(kind.count)])
+
+    return vector(A), codegen
+
+
+def _full(typingctx, A, value):
+    vector = vector_type(A.dtype)
+
+    def codegen(context, builder, sig, args):
+        item = context.cast(builder, args[1], sig.args[1], A.dtype)
+        return splat(builder, item, vector.lanes)
+
+    return vector(A, value), codegen
+
+
+def _fold(combine: Callable[..., ir.Value]) -> Callable[..., Any]:
+    """Lanes combined by halves: an order of summation that no compiler flag can change."""
+
+    def typing(typingctx: Any, v: VectorType) -> Any:
+        def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+            vector, width = args[0], v.lanes
+            undefined = ir.Constant(vector.type, ir.Undefined)
+            index_type = ir.VectorType(ir.IntType(32), width)
+            distance = width // 2
+            while distance:
+                index = ir.Constant(index_type, [(k + distance) % width for k in range(width)])
+                other = builder.shuffle_vector(vector, undefined, index)
+                vector = combine(builder, vector, other)
+                distance //= 2
+            return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
+
+        return v.dtype(v), codegen
+
+    return typing
+
+
+def _numpy_sum_lanes(v: np.ndarray) -> Any:
+    while len(v) > 1:
+        v = v[: len(v) // 2] + v[len(v) // 2 :]
+    return v[0]
+
+
+def _numpy_store(A: np.ndarray, i: int, j: int, value: np.ndarray) -> None:
+    A[i, j : j + _numpy_lanes(A)] = value
+
+
+lanes = _primitive(_numpy_lanes, _lanes)
+"""``lanes(A)``: items of A's dtype in one vector."""
+load = _primitive(lambda A, i, j: A[i, j : j + _numpy_lanes(A)].copy(), _load)
+"""``load(A, i, j)``: the vector ``A[i, j : j + lanes(A)]``."""
+store = _primitive(_numpy_store, _store)
+"""``store(A, i, j, v)``: ``A[i, j : j + lanes(A)] = v``."""
+lane_index = _primitive(lambda A: np.arange(_numpy_lanes(A), dtype=A.dtype), _lane_index)
+"""``lane_index(A)``: the vector 0, 1, 2, ... of A's dtype."""
+full = _primitive(lambda A, value: np.full(_numpy_lanes(A), value, dtype=A.dtype), _full)
+"""``full(A, value)``: the vector of A's dtype with ``value`` in every lane."""
+sum_lanes = _primitive(_numpy_sum_lanes, _fold(lambda b, x, y: b.fadd(x, y)))
+"""Sum of a vector's lanes, by halves."""
+max_lanes = _primitive(np.max, _fold(_emit_maximum))
+"""Largest of a vector's lanes."""
+min_lanes = _primitive(np.min, _fold(_emit_minimum))
+"""Smallest of a vector's lanes."""

@@ -1,0 +1,121 @@
+"""Barrier between the threads of a team: spin, then yield to the scheduler.
+
+A barrier is passed twice a step, every 50 to 200 microseconds: a lock of the operating system
+would cost more than the work between. A thread that waits longer than the spin takes (its partner
+has lost its core) yields, so that more threads than cores slow down and do not stall.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import threading
+import time
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from fastmlp.kernels.compilation import inner
+from fastmlp.kernels.simd import JIT, call_llvm, element_pointer
+
+# Cells of a team's shared int64 array, a cache line (8 items) apart: a thread that spins on one
+# does not disturb those that write another.
+ARRIVED, GENERATION, STOP, HALT, FAILED = 0, 8, 16, 24, 32
+CELLS = 40
+
+# 2000 pauses are about 20 to 90 us: longer than any share of a step waits for its partner.
+SPINS = 2000
+
+_python_lock = threading.Lock()
+
+
+def _python_fetch_add(cells: Any, index: int, value: int) -> int:
+    with _python_lock:
+        previous = int(cells[index])
+        cells[index] += value
+    return previous
+
+
+def _python_store(cells: Any, index: int, value: int) -> None:
+    cells[index] = value
+
+
+def _pointer(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+    index = context.cast(builder, args[1], sig.args[1], types.intp)
+    return element_pointer(context, builder, sig.args[0], args[0], [index])
+
+
+def _fetch_add(typingctx, cells, index, value):
+    def codegen(context, builder, sig, args):
+        return builder.atomic_rmw("add", _pointer(context, builder, sig, args), args[2], "seq_cst")
+
+    return types.int64(cells, index, types.int64), codegen
+
+
+def _atomic_load(typingctx, cells, index):
+    def codegen(context, builder, sig, args):
+        return builder.load_atomic(_pointer(context, builder, sig, args), "acquire", 8)
+
+    return types.int64(cells, index), codegen
+
+
+def _atomic_store(typingctx, cells, index, value):
+    def codegen(context, builder, sig, args):
+        builder.store_atomic(args[2], _pointer(context, builder, sig, args), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(cells, index, types.int64), codegen
+
+
+def _pause(typingctx):
+    """Tell the core that this is a spin loop."""
+
+    def codegen(context, builder, sig, args):
+        if platform.machine() in ("x86_64", "AMD64"):
+            call_llvm(builder, "llvm.x86.sse2.pause", ir.VoidType(), [])
+        elif platform.machine() in ("aarch64", "arm64"):
+            hint = ir.Constant(ir.IntType(32), 1)  # "yield"
+            call_llvm(builder, "llvm.aarch64.hint", ir.VoidType(), [hint])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def _yield_core(typingctx):
+    """Give the core to another thread that is ready to run."""
+
+    def codegen(context, builder, sig, args):
+        name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
+        function_type = ir.FunctionType(ir.IntType(32), [])
+        builder.call(cgutils.get_or_insert_function(builder.module, function_type, name), [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+fetch_add: Any = intrinsic(_fetch_add) if JIT else _python_fetch_add
+atomic_load: Any = intrinsic(_atomic_load) if JIT else (lambda cells, index: int(cells[index]))
+atomic_store: Any = intrinsic(_atomic_store) if JIT else _python_store
+pause: Any = intrinsic(_pause) if JIT else (lambda: None)
+yield_core: Any = intrinsic(_yield_core) if JIT else (lambda: time.sleep(0))
+
+
+@inner
+def barrier(cells, threads):
+    """Return when all ``threads`` have called it; what they wrote before is then seen by all."""
+    if threads == 1:
+        return
+    generation = atomic_load(cells, GENERATION)
+    if fetch_add(cells, ARRIVED, 1) == threads - 1:
+        atomic_store(cells, ARRIVED, 0)
+        atomic_store(cells, GENERATION, generation + 1)
+        return
+    spins = 0
+    while atomic_load(cells, GENERATION) == generation:
+        spins += 1
+        if spins < SPINS:
+            pause()
+        else:
+            yield_core()

@@ -1,0 +1,87 @@
+"""How many threads to compute with."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+from fastmlp.checks import check_integer
+
+MOST_THREADS = 256
+
+PRODUCTS_PER_THREAD = 5_000_000
+"""Samples times parameters that a thread of its own is worth: about a millisecond of training,
+against 60 us to wake it."""
+
+
+def threads_for(threads: int | None, products: int | None = None) -> int:
+    """Threads of a job.
+
+    Parameters
+    ----------
+    threads : int or None
+        The user's wish, 1 to 256; more than there are cores is allowed, and slower. None takes
+        ``FASTMLP_NUM_THREADS``, or else all physical cores that the process may use.
+    products : int or None
+        Samples times parameters of the job: with None for ``threads`` a small job gets fewer.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``threads``, or the environment variable, is not an integer from 1 to 256.
+    """
+    if threads is not None:
+        return check_integer("threads", threads, 1, MOST_THREADS)
+    named = os.environ.get("FASTMLP_NUM_THREADS")
+    if named:
+        if not named.strip().isdigit():
+            raise ValueError(f"FASTMLP_NUM_THREADS must be an integer, not {named!r}")
+        threads = check_integer("FASTMLP_NUM_THREADS", int(named), 1, MOST_THREADS)
+    else:
+        threads = available_cores()
+    return threads if products is None else max(1, min(threads, products // PRODUCTS_PER_THREAD))
+
+
+def available_cores() -> int:
+    """Physical cores that the process may use: its affinity, and its cgroup's quota rounded up."""
+    if hasattr(os, "sched_getaffinity"):
+        processors = sorted(os.sched_getaffinity(0))
+    else:
+        processors = list(range(os.cpu_count() or 1))
+    cores = {_core_of(processor) for processor in processors}
+    quota = _cgroup_quota()
+    limit = len(cores) if quota is None else max(1, math.ceil(quota))
+    return min(len(cores), limit, MOST_THREADS)
+
+
+def _core_of(processor: int) -> str:
+    """Name of the physical core: the list of the hardware threads that share it."""
+    path = f"/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list"
+    return _read(path) or str(processor)
+
+
+def _cgroup_quota() -> float | None:
+    """Processors' worth of time that the process's control group may use, or None."""
+    for line in _read("/proc/self/cgroup").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers == "":
+            quota, _, period = _read(f"/sys/fs/cgroup{group}/cpu.max").partition(" ")
+        elif "cpu" in controllers.split(","):
+            folder = f"/sys/fs/cgroup/{controllers}{group}"
+            quota, period = (
+                _read(f"{folder}/cpu.cfs_quota_us"),
+                _read(f"{folder}/cpu.cfs_period_us"),
+            )
+        else:
+            continue
+        if quota.isdigit() and period.isdigit() and int(period):
+            return int(quota) / int(period)
+    return None
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,245 @@
+"""The one training loop: `fit`, `evaluate`, `loss_and_gradients`, `History`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp.callbacks import Callback
+from fastmlp.checks import check_integer
+from fastmlp.engine.layout import parameter_views
+from fastmlp.inputs import Samples, check_labels, check_samples
+from fastmlp.model import MLP, PREDICT_ROWS
+from fastmlp.optimizers import SGD
+from fastmlp.threads import threads_for
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training set.
+
+    Attributes
+    ----------
+    epoch : int
+        Counted from 1.
+    seconds : float
+        Of the training pass alone: shuffle, gather, forward, loss, backward, update.
+    train_loss, train_accuracy : float
+        Means over the epoch's samples, each measured before the update of its batch.
+    val_loss, val_accuracy : float or None
+        On the validation data after the epoch; None without validation data.
+    learning_rate : float
+        Of the epoch.
+    """
+
+    epoch: int
+    seconds: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    learning_rate: float
+
+
+@dataclass
+class History:
+    """What a training run measured, epoch by epoch.
+
+    Attributes
+    ----------
+    epochs : list of Epoch
+    compile_seconds : float
+        Time to compile the kernels, or to load them from the cache.
+    """
+
+    epochs: list[Epoch] = field(default_factory=list)
+    compile_seconds: float = 0.0
+
+
+class Evaluation(NamedTuple):
+    """Mean loss and accuracy over a data set."""
+
+    loss: float
+    accuracy: float
+
+
+class Gradients(NamedTuple):
+    """Mean loss and its gradients: ``weights`` (n_in, n_out) and ``biases`` (n_out,) by layer."""
+
+    loss: float
+    weights: list[NDArray[np.floating]]
+    biases: list[NDArray[np.floating]]
+
+
+def fit(
+    model: MLP,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    epochs: int = 10,
+    batch_size: int | str = 128,
+    optimizer: SGD | None = None,
+    seed: int = 0,
+    shuffle: bool = True,
+    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    callbacks: Sequence[Callback] = (),
+    threads: int | None = None,
+) -> History:
+    """Train ``model`` in place by mini-batch gradient descent on softmax cross-entropy.
+
+    Parameters
+    ----------
+    model : MLP
+        Changed in place.
+    x : array-like, scipy sparse matrix or DataFrame, (n_samples, n_features)
+        uint8 stays uint8 and is scaled as the model says; other numbers are cast to its dtype.
+    y : array-like of int (n_samples,)
+        Class labels 0 ... n_classes - 1.
+    epochs : int, default 10
+        Passes over the data, 0 or more.
+    batch_size : int or "full", default 128
+        Samples in a step. The last batch of an epoch may be smaller. "full", or a size of
+        n_samples and more, is full-batch gradient descent.
+    optimizer : SGD, default SGD()
+        The update.
+    seed : int, default 0
+        Of the order of samples: ``default_rng((seed, epoch)).permutation(n_samples)`` for epochs
+        1, 2, ...
+    shuffle : bool, default True
+        False keeps the samples in their order, as does full-batch descent.
+    validation_data : (x, y), optional
+        Evaluated after each epoch.
+    callbacks : sequence of Callback
+        Called in turn.
+    threads : int, optional
+        Default: ``FASTMLP_NUM_THREADS``, or all physical cores that the process may use. The
+        result is the same bits for any number.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type or a value that is not allowed; nothing is changed.
+    FloatingPointError
+        If the loss becomes NaN or infinite; the model keeps the parameters from before that step.
+    KeyboardInterrupt
+        On Ctrl-C, after the step at hand; the model keeps what it has learned.
+    """
+    samples = _labelled(model, x, y, "")
+    validation = None
+    if validation_data is not None:
+        if len(validation_data) != 2:
+            raise ValueError(f"validation_data must be (x, y), not {len(validation_data)} items")
+        validation = _labelled(model, *validation_data, "validation_")
+    epochs = check_integer("epochs", epochs, 0)
+    rows = _check_batch_size(batch_size, samples.count)
+    optimizer = _check_optimizer(optimizer)
+    seed = check_integer("seed", seed, 0)
+    threads = threads_for(threads, samples.count * len(model.parameters))
+
+    from fastmlp.engine.engine import Engine, NonFiniteLossError
+
+    def watch(done: int, loss: float, hits: float) -> None:
+        for callback in callbacks:
+            callback.on_progress(done, loss / max(done, 1), hits / max(done, 1))
+
+    history = History()
+    # Validation wants more rows at a time than a small batch has.
+    workspace_rows = max(rows, min(validation.count, PREDICT_ROWS) if validation else 0)
+    with Engine(model, workspace_rows, threads) as engine:
+        start = time.perf_counter()
+        engine.compile(samples)
+        history.compile_seconds = time.perf_counter() - start
+        for callback in callbacks:
+            callback.on_train_begin(model, epochs, samples.count)
+        for epoch in range(1, epochs + 1):
+            start = time.perf_counter()
+            order = np.arange(samples.count)
+            if shuffle and rows < samples.count:
+                order = np.random.default_rng((seed, epoch)).permutation(samples.count)
+            try:
+                totals = engine.train(samples, order, rows, optimizer.lr, watch)
+            except NonFiniteLossError as error:
+                raise FloatingPointError(
+                    f"the loss became NaN or infinite in epoch {epoch}, step {error.step + 1}; the "
+                    f"parameters are those before it; try a learning rate below {optimizer.lr:g}, "
+                    "or scale the input to about [0, 1]"
+                ) from None
+            seconds = time.perf_counter() - start
+            scores = _mean(engine.score(validation)) if validation else None
+            record = Epoch(
+                epoch,
+                seconds,
+                totals.loss / totals.samples,
+                totals.hits / totals.samples,
+                scores.loss if scores else None,
+                scores.accuracy if scores else None,
+                optimizer.lr,
+            )
+            history.epochs.append(record)
+            # Every callback hears of the epoch before any answer counts.
+            answers = [callback.on_epoch_end(model, record) for callback in callbacks]
+            if any(answers):
+                break
+    return history
+
+
+def evaluate(model: MLP, x: ArrayLike, y: ArrayLike, *, threads: int | None = None) -> Evaluation:
+    """Mean loss and accuracy of ``model`` on ``x`` and ``y``; arguments as in `fit`."""
+    samples = _labelled(model, x, y, "")
+    threads = threads_for(threads, samples.count * len(model.parameters))
+
+    from fastmlp.engine.engine import Engine
+
+    with Engine(model, min(samples.count, PREDICT_ROWS), threads) as engine:
+        return _mean(engine.score(samples))
+
+
+def loss_and_gradients(
+    model: MLP, x: ArrayLike, y: ArrayLike, *, threads: int | None = None
+) -> Gradients:
+    """Mean loss on ``x`` and ``y`` and its gradients by every parameter; arguments as in `fit`."""
+    samples = _labelled(model, x, y, "")
+    threads = threads_for(threads, samples.count * len(model.parameters))
+
+    from fastmlp.engine.engine import Engine
+
+    with Engine(model, samples.count, threads) as engine:
+        totals = engine.gradients_of(samples)
+        return Gradients(
+            totals.loss / totals.samples, *parameter_views(engine.gradients, model.places)
+        )
+
+
+def _mean(totals: Any) -> Evaluation:
+    return Evaluation(totals.loss / totals.samples, totals.hits / totals.samples)
+
+
+def _labelled(model: MLP, x: Any, y: Any, prefix: str) -> Samples:
+    samples = check_samples(x, model.layers[0], model.dtype, model.uint8_scale, f"{prefix}x")
+    labels = check_labels(y, samples.count, model.layers[-1], f"{prefix}y")
+    return replace(samples, labels=labels)
+
+
+def _check_batch_size(batch_size: int | str, n_samples: int) -> int:
+    if isinstance(batch_size, str):
+        if batch_size != "full":
+            raise ValueError(f"batch_size must be an integer or 'full', not {batch_size!r}")
+        return n_samples
+    return min(check_integer("batch_size", batch_size, 1), n_samples)
+
+
+def _check_optimizer(optimizer: object) -> SGD:
+    if optimizer is None:
+        return SGD()
+    if not isinstance(optimizer, SGD):
+        raise TypeError(f"optimizer must be a fastmlp.SGD, not {type(optimizer).__name__}")
+    return optimizer

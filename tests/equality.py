@@ -1,0 +1,45 @@
+"""What "equal" means between the engine and the reference, and the networks it is checked on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+TOLERANCE = {"float64": 1e-10, "float32": 2e-5}
+"""Largest difference, relative to the largest item of the array.
+
+A sum of k rounded products is off by about sqrt(k) * eps relative to its largest term, and its
+order differs between the engine and BLAS. float32: sqrt(1000) * 6e-8 = 2e-6 for the widest layer
+here; ten times that for what five layers and several steps add.
+"""
+
+NETWORKS = {
+    # name: (layers, samples)
+    "depth 1": ([20, 10], 33),
+    "depth 2": ([784, 128, 10], 128),
+    "depth 3": ([17, 7, 3, 10], 33),
+    "depth 4": ([10, 17, 128, 7, 4], 50),
+    "depth 5": ([7, 17, 10, 7, 17, 3], 65),
+    "width 1": ([1, 1, 2], 9),
+    "width 1000": ([30, 1000, 10], 40),
+    "wide input": ([1000, 3, 2], 40),
+    "wide output": ([5, 17, 1000], 20),
+    "one class": ([4, 3, 1], 6),
+    "one sample": ([20, 17, 10], 1),
+    "4096-byte rows": ([16, 1024, 512, 5], 17),
+}
+
+
+def problem(layers, n_samples, dtype, seed=0):
+    """Seeded samples and labels for a network."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((n_samples, layers[0])).astype(dtype)
+    return x, rng.integers(0, layers[-1], n_samples)
+
+
+def assert_equal(actual, expected, dtype, what=""):
+    """Arrays are equal within the tolerance of ``dtype``."""
+    actual, expected = np.asarray(actual, float), np.asarray(expected, float)
+    assert actual.shape == expected.shape
+    scale = np.abs(expected).max(initial=np.finfo(float).tiny)
+    difference = np.abs(actual - expected).max(initial=0) / scale
+    assert difference <= TOLERANCE[dtype], f"{what}: relative difference {difference:.2e}"

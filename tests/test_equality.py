@@ -1,0 +1,206 @@
+"""The engine equals the reference: logits, loss, gradients, updates, curves."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastmlp
+import reference
+from tests.equality import NETWORKS, assert_equal, problem
+
+DTYPES = ["float64", "float32"]
+
+
+def twins(layers, dtype, **options):
+    """The same network in both implementations."""
+    fast = fastmlp.MLP(layers, dtype=dtype, **options)
+    plain = reference.MLP(layers, dtype=dtype, **options)
+    return fast, plain
+
+
+def assert_parameters_equal(fast, plain, dtype):
+    for layer, (ours, theirs) in enumerate(zip(fast.weights, plain.weights, strict=True), 1):
+        assert_equal(ours, theirs, dtype, f"W{layer}")
+    for layer, (ours, theirs) in enumerate(zip(fast.biases, plain.biases, strict=True), 1):
+        assert_equal(ours, theirs, dtype, f"b{layer}")
+
+
+@pytest.fixture(params=NETWORKS.values(), ids=NETWORKS)
+def network(request):
+    return request.param
+
+
+@pytest.mark.parametrize("init", ["he_normal", "uniform"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_initial_parameters_are_the_same_bits(dtype, init):
+    fast, plain = twins([17, 9, 4], dtype, init=init, seed=3)
+    for ours, theirs in zip(fast.weights + fast.biases, plain.weights + plain.biases, strict=True):
+        assert ours.dtype == theirs.dtype == dtype
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_predictions_are_equal(network, dtype):
+    layers, n = network
+    fast, plain = twins(layers, dtype, init="uniform")
+    x, _ = problem(layers, n, dtype)
+    assert_equal(fast.logits(x), plain.logits(x), dtype, "logits")
+    assert_equal(fast.predict_proba(x), plain.predict_proba(x), dtype, "probabilities")
+    np.testing.assert_array_equal(fast.predict(x), plain.predict(x))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_loss_and_every_gradient_are_equal(network, dtype):
+    layers, n = network
+    fast, plain = twins(layers, dtype, init="uniform")
+    x, y = problem(layers, n, dtype)
+    ours = fastmlp.loss_and_gradients(fast, x, y)
+    theirs = reference.loss_and_gradients(plain, x, y)
+    assert_equal(ours.loss, theirs.loss, dtype, "loss")
+    for layer in range(len(layers) - 1):
+        assert_equal(ours.weights[layer], theirs.weights[layer], dtype, f"dW{layer + 1}")
+        assert_equal(ours.biases[layer], theirs.biases[layer], dtype, f"db{layer + 1}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_one_update_is_equal(network, dtype):
+    layers, n = network
+    fast, plain = twins(layers, dtype)
+    x, y = problem(layers, n, dtype)
+    for implementation, model in ((fastmlp, fast), (reference, plain)):
+        implementation.fit(
+            model, x, y, epochs=1, batch_size="full", optimizer=implementation.SGD(lr=0.3)
+        )
+    assert_parameters_equal(fast, plain, dtype)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 16, 1000, "full"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_loss_curve_of_several_epochs_is_equal(dtype, batch_size):
+    layers, n = [20, 17, 10, 4], 50  # 50 = 7 * 7 + 1: the last batch is ragged
+    fast, plain = twins(layers, dtype)
+    x, y = problem(layers, n, dtype)
+    options = {"epochs": 5, "batch_size": batch_size, "seed": 5}
+    ours = fastmlp.fit(fast, x, y, optimizer=fastmlp.SGD(lr=0.05), **options)
+    theirs = reference.fit(plain, x, y, optimizer=reference.SGD(lr=0.05), **options)
+    assert_equal([e.train_loss for e in ours.epochs], [e.train_loss for e in theirs.epochs], dtype)
+    assert [e.train_accuracy for e in ours.epochs] == [e.train_accuracy for e in theirs.epochs]
+    assert_parameters_equal(fast, plain, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_batch_larger_than_the_workspace_is_equal(dtype):
+    from fastmlp.engine.plan import CHUNK_ROWS
+
+    layers, n = [9, 20, 3], 2 * CHUNK_ROWS + 37
+    fast, plain = twins(layers, dtype)
+    x, y = problem(layers, n, dtype)
+    for implementation, model in ((fastmlp, fast), (reference, plain)):
+        implementation.fit(model, x, y, epochs=3, batch_size=CHUNK_ROWS + 50, seed=1)
+    assert_parameters_equal(fast, plain, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_validation_and_evaluation_are_equal(dtype):
+    layers = [20, 17, 10]
+    fast, plain = twins(layers, dtype)
+    x, y = problem(layers, 64, dtype)
+    held_out = problem(layers, 31, dtype, seed=1)
+    records = []
+    for implementation, model in ((fastmlp, fast), (reference, plain)):
+        history = implementation.fit(model, x, y, epochs=2, batch_size=16, validation_data=held_out)
+        records.append(history.epochs[-1])
+        scores = implementation.evaluate(model, *held_out)
+        assert records[-1].val_accuracy == scores.accuracy
+        assert_equal(records[-1].val_loss, scores.loss, dtype)
+    assert_equal(records[0].val_loss, records[1].val_loss, dtype)
+    assert records[0].val_accuracy == records[1].val_accuracy
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_huge_logits_give_the_same_finite_loss(dtype):
+    fast, plain = twins([3, 5], dtype)
+    for model in (fast, plain):
+        model.weights[0][...] = np.arange(15).reshape(3, 5) * 1e4
+    x, y = problem([3, 5], 8, dtype)
+    ours = fastmlp.loss_and_gradients(fast, x, y)
+    theirs = reference.loss_and_gradients(plain, x, y)
+    assert np.isfinite(ours.loss)
+    assert_equal(ours.loss, theirs.loss, dtype)
+    assert_equal(ours.weights[0], theirs.weights[0], dtype)
+
+
+def as_dataframe(x):
+    import pandas as pd
+
+    return pd.DataFrame(x)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "convert",
+    [
+        np.asarray,
+        np.asfortranarray,
+        lambda x: x.tolist(),
+        lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+        as_dataframe,
+        scipy.sparse.csr_matrix,
+        scipy.sparse.csr_array,
+        scipy.sparse.csc_matrix,
+    ],
+    ids=["array", "Fortran", "list", "strided", "DataFrame", "CSR", "CSR array", "CSC"],
+)
+def test_every_kind_of_input_trains_the_same(convert, dtype):
+    layers = [20, 9, 4]
+    fast, plain = twins(layers, dtype)
+    x, y = problem(layers, 40, dtype)
+    x[np.random.default_rng(2).random(x.shape) < 0.7] = 0
+    fastmlp.fit(fast, convert(x), y, epochs=2, batch_size=16)
+    reference.fit(plain, x, y, epochs=2, batch_size=16)
+    assert_parameters_equal(fast, plain, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_uint8_is_scaled_as_the_model_says(dtype):
+    layers = [20, 9, 4]
+    x, y = problem(layers, 40, dtype)
+    pixels = np.random.default_rng(0).integers(0, 256, x.shape).astype(np.uint8)
+    for scale in (1 / 255, 0.01):
+        fast, plain = twins(layers, dtype, uint8_scale=scale)
+        fastmlp.fit(fast, pixels, y, epochs=2, batch_size=16)
+        reference.fit(plain, pixels, y, epochs=2, batch_size=16)
+        assert_parameters_equal(fast, plain, dtype)
+        floats = fastmlp.MLP(layers, dtype=dtype)
+        fastmlp.fit(floats, pixels * np.dtype(dtype).type(scale), y, epochs=2, batch_size=16)
+        assert_parameters_equal(fast, floats, dtype)
+
+
+def test_read_only_and_memory_mapped_input_is_read_in_place(tmp_path):
+    x, y = problem([20, 4], 40, "float32")
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    model, same = fastmlp.MLP([20, 4]), fastmlp.MLP([20, 4])
+    fastmlp.fit(model, mapped, y, epochs=2)
+    fastmlp.fit(same, x, y, epochs=2)
+    np.testing.assert_array_equal(model.parameters, same.parameters)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    layers=st.lists(st.integers(1, 40), min_size=2, max_size=5),
+    n=st.integers(1, 60),
+    batch_size=st.one_of(st.integers(1, 70), st.just("full")),
+    dtype=st.sampled_from(DTYPES),
+    threads=st.integers(1, 3),
+    seed=st.integers(0, 2**32),
+)
+def test_any_network_trains_as_the_reference_does(layers, n, batch_size, dtype, threads, seed):
+    fast, plain = twins(layers, dtype, seed=seed)
+    x, y = problem(layers, n, dtype, seed=seed)
+    options = {"epochs": 2, "batch_size": batch_size, "seed": seed}
+    fastmlp.fit(fast, x, y, optimizer=fastmlp.SGD(lr=0.01), threads=threads, **options)
+    reference.fit(plain, x, y, optimizer=reference.SGD(lr=0.01), **options)
+    assert_parameters_equal(fast, plain, dtype)

@@ -1,0 +1,107 @@
+"""Results are the same bits at any thread count, whatever lies in scratch memory."""
+
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp.engine.engine import Engine
+from fastmlp.engine.plan import CHUNK_ROWS
+from tests.equality import problem
+
+LAYERS = [50, 33, 17, 10]
+
+
+def trained(threads, batch_size, dtype="float32", n=300):
+    model = fastmlp.MLP(LAYERS, dtype=dtype)
+    x, y = problem(LAYERS, n, dtype)
+    history = fastmlp.fit(model, x, y, epochs=2, batch_size=batch_size, threads=threads)
+    return model, [epoch.train_loss for epoch in history.epochs]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch_size", [1, 32, 100, "full"])
+@pytest.mark.parametrize("threads", [2, 3, 5, 8])
+def test_training_at_any_thread_count(threads, batch_size, dtype):
+    expected, expected_losses = trained(1, batch_size, dtype)
+    model, losses = trained(threads, batch_size, dtype)
+    np.testing.assert_array_equal(model.parameters, expected.parameters)
+    assert losses == expected_losses
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_batches_beyond_the_workspace_at_any_thread_count(threads):
+    n = 2 * CHUNK_ROWS + 37
+    expected, expected_losses = trained(1, "full", n=n)
+    model, losses = trained(threads, "full", n=n)
+    np.testing.assert_array_equal(model.parameters, expected.parameters)
+    assert losses == expected_losses
+
+
+@pytest.mark.parametrize("threads", [2, 3, 40])
+def test_evaluation_prediction_and_gradients_at_any_thread_count(threads, monkeypatch):
+    model = fastmlp.MLP(LAYERS)
+    x, y = problem(LAYERS, 700, "float32")
+    assert fastmlp.evaluate(model, x, y, threads=threads) == fastmlp.evaluate(
+        model, x, y, threads=1
+    )
+    ours = fastmlp.loss_and_gradients(model, x, y, threads=threads)
+    expected = fastmlp.loss_and_gradients(model, x, y, threads=1)
+    assert ours.loss == expected.loss
+    for a, b in zip(ours.weights + ours.biases, expected.weights + expected.biases, strict=True):
+        np.testing.assert_array_equal(a, b)
+    logits = model.logits(x)
+    monkeypatch.setattr("fastmlp.model.threads_for", lambda *_: threads)
+    np.testing.assert_array_equal(model.logits(x), logits)
+
+
+def test_the_cut_of_a_batch_into_chunks_changes_no_bit(monkeypatch):
+    whole, losses = trained(2, 300)
+    monkeypatch.setattr("fastmlp.engine.plan.CHUNK_ROWS", 64)
+    cut, cut_losses = trained(2, 300)
+    np.testing.assert_array_equal(whole.parameters, cut.parameters)
+    assert losses == cut_losses
+
+
+@pytest.mark.parametrize("batch_size", [10, 64])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_poisoned_scratch_changes_no_bit(dtype, batch_size):
+    from fastmlp.training import _labelled
+
+    results = []
+    for poison in (0x00, 0xFF):  # zeros, and NaN
+        model = fastmlp.MLP(LAYERS, dtype=dtype)
+        samples = _labelled(model, *problem(LAYERS, 50, dtype), "")
+        with Engine(model, 16, 2) as engine:
+            engine._need_gradients()
+            space = engine.workspace
+            for buffer in (space.work, space.tiles, space.scores, engine.gradients):
+                buffer.view(np.uint8)[...] = poison
+            order = np.arange(50)[::-1].copy()
+            totals = engine.train(samples, order, batch_size, 0.1, lambda *_: None)
+            results.append((model.parameters.copy(), totals, engine.score(samples)))
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    assert results[0][1:] == results[1][1:]
+    assert np.isfinite(results[0][0]).all()
+
+
+def test_the_padding_of_parameters_stays_zero():
+    model, _ = trained(2, 32)
+    for place in model.places:
+        rows = model.parameters[place.W : place.b + place.stride].reshape(-1, place.stride)
+        assert not rows[:, place.n_out :].any()
+
+
+def test_repeated_runs_are_the_same_bits():
+    first, _ = trained(2, 32)
+    second, _ = trained(2, 32)
+    np.testing.assert_array_equal(first.parameters, second.parameters)
+
+
+def test_another_seed_gives_another_result():
+    x, y = problem(LAYERS, 100, "float32")
+    parameters = []
+    for seed in (0, 1):
+        model = fastmlp.MLP(LAYERS, seed=0)
+        fastmlp.fit(model, x, y, epochs=1, batch_size=10, seed=seed)
+        parameters.append(model.parameters)
+    assert not np.array_equal(*parameters)
