@@ -143,7 +143,7 @@ def _check_layers(layers: Sequence[int]) -> tuple[int, ...]:
 
 def _check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     try:
-        checked = np.dtype(dtype).newbyteorder("=")
+        checked = np.dtype(np.void if dtype is None else dtype).newbyteorder("=")
     except TypeError:
         checked = np.dtype(np.void)
     check_choice("dtype", checked.name if checked.kind == "f" else repr(dtype), DTYPES)

@@ -14,7 +14,14 @@ from fastmlp.engine.layout import aligned_zeros
 from fastmlp.engine.plan import Workspace
 from fastmlp.engine.team import Team
 from fastmlp.kernels import activations, gather, losses, updates
-from fastmlp.kernels.calls import address, epilogue_arguments, gather_arguments, head_arguments
+from fastmlp.kernels.calls import (
+    address,
+    epilogue_arguments,
+    gather_arguments,
+    head_arguments,
+    product_arguments,
+)
+from fastmlp.kernels.product import product
 from fastmlp.kernels.simd import JIT
 from fastmlp.kernels.sync import FAILED
 
@@ -163,6 +170,7 @@ class Engine:
             input_scale=samples.scale,
             gather=address(GATHERS[samples.kind], gather_arguments, dtype),
             head=address(HEADS[head], head_arguments, dtype),
+            product=address(product, product_arguments, dtype),
             update=address(UPDATES["sgd"], epilogue_arguments, dtype),
             store=address(activations.identity, epilogue_arguments, dtype),
             cells=self.team.cells,

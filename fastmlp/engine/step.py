@@ -14,10 +14,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from fastmlp.kernels.calls import call_gather, call_head
+from fastmlp.kernels.calls import call_gather, call_head, call_product
 from fastmlp.kernels.compilation import inner, jit
 from fastmlp.kernels.losses import HIT, LOSS
-from fastmlp.kernels.product import product
 from fastmlp.kernels.sync import FAILED, HALT, STOP, atomic_load, atomic_store, barrier
 from fastmlp.kernels.tile import TILE_ROWS
 from fastmlp.kernels.views import block, matrix
@@ -59,6 +58,7 @@ class Job(NamedTuple):
     input_scale: float
     gather: int  # addresses of kernels, see `calls`
     head: int
+    product: int
     update: int
     store: int
     cells: Any  # int64, see `sync`
@@ -152,7 +152,7 @@ def forward(job, T, first, begin, end):
     for l in range(len(job.layers)):
         A, out = inputs(job, l, begin, end), outputs(job, l, begin, end)
         W, b = weights(job, job.params, l, 0, A.shape[1]), bias(job, job.params, l)
-        product(A, W, b, out, out, h, T, job.layers[l].activation)
+        call_product(job.product, A, W, b, out, out, h, T, job.layers[l].activation)
 
 
 @inner
@@ -185,7 +185,8 @@ def backward(job, T, begin, end):
     for l in range(len(job.layers) - 1, 0, -1):
         dZ, below = errors(job, l, begin, end), errors(job, l - 1, begin, end)
         WT, A = weights_transposed(job, l), inputs(job, l, begin, end)
-        product(dZ, WT, nothing(job, A.shape[1]), below, A, h, T, job.layers[l - 1].derivative)
+        start, derivative = nothing(job, A.shape[1]), job.layers[l - 1].derivative
+        call_product(job.product, dZ, WT, start, below, A, h, T, derivative)
 
 
 @inner
@@ -209,13 +210,13 @@ def update(job, T, rows, thread, continued, final):
                 weights(job, job.gradients, l, begin, end) if continued else nothing(job, p.n_out)
             )
             D, state = weights(job, target, l, begin, end), weights(job, job.state, l, begin, end)
-            product(AT, dZ, start, D, state, h, T, epilogue)
+            call_product(job.product, AT, dZ, start, D, state, h, T, epilogue)
             if applied and l > 0:
                 transpose_rows(job, l, begin, end)
         if end == p.n_in and end > begin:
             start = bias(job, job.gradients, l) if continued else nothing(job, p.n_out)
             D, state = bias(job, target, l), bias(job, job.state, l)
-            product(ones, dZ, start, D, state, h, T, epilogue)
+            call_product(job.product, ones, dZ, start, D, state, h, T, epilogue)
 
 
 @inner

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fastmlp.kernels.sync import CELLS, STOP
+from fastmlp.kernels.sync import ABANDONED, CELLS, HALT, STOP
 
 WATCH_SECONDS = 0.05
 """How often the watching thread wakes while a job runs: to show progress, and to see Ctrl-C."""
@@ -52,6 +52,7 @@ class Team:
                 self._task(thread)
             except BaseException as error:
                 self._error = error
+                self.cells[[HALT, ABANDONED]] = 1
             self._ended.release()
 
     def run(

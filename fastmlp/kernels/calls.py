@@ -1,8 +1,9 @@
 """Kernels compiled apart and called through their address.
 
-Activations, losses, updates and gathers are chosen at run time. Each is compiled (and cached on
-disk) when it is first needed; the step calls it by address, so the step itself is compiled once
-for each dtype and does not change when an activation is added.
+The product, activations, losses, updates and gathers are compiled (and cached on disk) each on
+its own, when first needed. The step calls them by address: it is compiled once for each dtype and
+does not change when an activation is added, and LLVM optimises the tiles once, not once for each
+place that multiplies.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ _PYTHON_KERNELS: list[Kernel] = []
 def epilogue_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
     """``(T, D, M, h)``: the tile's product, its destination, D's companion, hyperparameters."""
     return (matrix_type(dtype),) * 4
+
+
+def product_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
+    """``(A, B, S, D, M, h, T, epilogue)``, see `product`."""
+    return (*(matrix_type(dtype),) * 7, types.intp)
 
 
 def head_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
@@ -68,6 +74,10 @@ def _call_epilogue(typingctx, where, T, D, M, h):
     return _call(typingctx, where, epilogue_arguments(D.dtype))
 
 
+def _call_product(typingctx, where, A, B, S, D, M, h, T, epilogue):
+    return _call(typingctx, where, product_arguments(D.dtype))
+
+
 def _call_head(typingctx, where, Z, labels, order, first, D, scores, scale):
     return _call(typingctx, where, head_arguments(Z.dtype))
 
@@ -81,5 +91,6 @@ def _python_call(where: int, *arguments: Any) -> None:
 
 
 call_epilogue: Any = intrinsic(_call_epilogue) if JIT else _python_call
+call_product: Any = intrinsic(_call_product) if JIT else _python_call
 call_head: Any = intrinsic(_call_head) if JIT else _python_call
 call_gather: Any = intrinsic(_call_gather) if JIT else _python_call

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastmlp.kernels.calls import call_epilogue
-from fastmlp.kernels.compilation import inner
 from fastmlp.kernels.simd import lanes
 from fastmlp.kernels.tile import TILE_ROWS, TILE_VECTORS, tile
 from fastmlp.kernels.views import block
 
 
-@inner
-def product(A, B, S, D, M, h, T, epilogue):
+def product(A: Any, B: Any, S: Any, D: Any, M: Any, h: Any, T: Any, epilogue: int) -> None:
     """D = epilogue(S + A @ B).
 
     A (m, k), B (k, n), S, D and M (m, n). ``T`` is a tile of scratch that stays in the first-level

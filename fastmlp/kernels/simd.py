@@ -11,6 +11,7 @@ latter runs when numba is disabled (``NUMBA_DISABLE_JIT=1``); there a vector is 
 
 from __future__ import annotations
 
+import ctypes
 import math
 import operator
 from collections.abc import Callable
@@ -74,7 +75,7 @@ def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
     return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), zeros)
 
 
-def constant(vector: ir.Type, value: float) -> ir.Constant:
+def constant(vector: ir.Type, value: float | int) -> ir.Constant:
     """All lanes equal to a number known at compile time."""
     return ir.Constant(vector, [ir.Constant(vector.element, value)] * vector.count)
 
@@ -213,22 +214,20 @@ def _emit_exp(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
     polynomial: ir.Value = constant(vector, 1 / math.factorial(degree))
     for k in range(degree - 1, -1, -1):
         polynomial = fma(polynomial, r, 1 / math.factorial(k))
-    # 2**n as 2 * 2**(n - 1): n = 128 (1024) has no exponent of its own.
-    exponent = builder.shl(
-        builder.sub(builder.bitcast(shifted, bits), _int_constant(bits, 1)),
-        _int_constant(bits, mantissa_bits),
+    # 2**n in two factors: n = 128 (1024 in float64) has no exponent of its own.
+    whole = builder.sub(
+        builder.bitcast(shifted, bits), builder.bitcast(constant(vector, magic), bits)
     )
-    one = builder.bitcast(constant(vector, 1.0), bits)
-    scale = builder.bitcast(builder.add(exponent, one), vector)
-    result = builder.fmul(builder.fmul(polynomial, scale), constant(vector, 2.0))
+    half = builder.ashr(whole, constant(bits, 1))
+    result = polynomial
+    for power in (half, builder.sub(whole, half)):
+        exponent = builder.shl(power, constant(bits, mantissa_bits))
+        one = builder.bitcast(constant(vector, 1.0), bits)
+        result = builder.fmul(result, builder.bitcast(builder.add(exponent, one), vector))
     underflow = builder.fcmp_ordered("<", x, constant(vector, smallest))
     overflow = builder.fcmp_ordered(">", x, constant(vector, largest))
     result = builder.select(underflow, constant(vector, 0.0), result)
     return builder.select(overflow, constant(vector, math.inf), result)
-
-
-def _int_constant(vector: ir.Type, value: int) -> ir.Constant:
-    return ir.Constant(vector, [ir.Constant(vector.element, value)] * vector.count)
 
 
 fma = _elementwise(3, lambda x, y, z: x * y + z, emit_fma)
@@ -244,6 +243,23 @@ where = _elementwise(3, np.where, lambda b, mask, x, y: b.select(mask, x, y))
 def _primitive(numpy: Callable[..., Any], typing: Callable[..., Any]) -> Any:
     """``typing`` as a numba intrinsic, or ``numpy`` when the JIT is off."""
     return intrinsic(typing) if JIT else numpy
+
+
+def numpy_window(A: np.ndarray, i: int, j: int, rows: int, columns: int) -> np.ndarray:
+    """``A[i : i + rows, j : j + columns]``, beyond A's shape too: into the padding of a row.
+
+    Without the JIT it stands for the unchecked addresses that jitted code computes.
+    """
+    if rows == 0 or columns == 0:
+        return np.empty((rows, columns), A.dtype)
+    down, right = A.strides
+    extent = int((rows - 1) * down + (columns - 1) * right + A.itemsize)
+    memory = (ctypes.c_char * extent).from_address(int(A.ctypes.data + i * down + j * right))
+    return np.ndarray((rows, columns), A.dtype, memory, strides=A.strides)
+
+
+def _numpy_load(A: np.ndarray, i: int, j: int) -> np.ndarray:
+    return numpy_window(A, i, j, 1, _numpy_lanes(A))[0].copy()
 
 
 def _numpy_lanes(A: np.ndarray) -> int:
@@ -337,12 +353,12 @@ def _numpy_sum_lanes(v: np.ndarray) -> Any:
 
 
 def _numpy_store(A: np.ndarray, i: int, j: int, value: np.ndarray) -> None:
-    A[i, j : j + _numpy_lanes(A)] = value
+    numpy_window(A, i, j, 1, _numpy_lanes(A))[0] = value
 
 
 lanes = _primitive(_numpy_lanes, _lanes)
 """``lanes(A)``: items of A's dtype in one vector."""
-load = _primitive(lambda A, i, j: A[i, j : j + _numpy_lanes(A)].copy(), _load)
+load = _primitive(_numpy_load, _load)
 """``load(A, i, j)``: the vector ``A[i, j : j + lanes(A)]``."""
 store = _primitive(_numpy_store, _store)
 """``store(A, i, j, v)``: ``A[i, j : j + lanes(A)] = v``."""

@@ -22,8 +22,8 @@ from fastmlp.kernels.simd import JIT, call_llvm, element_pointer
 
 # Cells of a team's shared int64 array, a cache line (8 items) apart: a thread that spins on one
 # does not disturb those that write another.
-ARRIVED, GENERATION, STOP, HALT, FAILED = 0, 8, 16, 24, 32
-CELLS = 40
+ARRIVED, GENERATION, STOP, HALT, FAILED, ABANDONED = 0, 8, 16, 24, 32, 40
+CELLS = 48
 
 # 2000 pauses are about 20 to 90 us: longer than any share of a step waits for its partner.
 SPINS = 2000
@@ -104,7 +104,10 @@ yield_core: Any = intrinsic(_yield_core) if JIT else (lambda: time.sleep(0))
 
 @inner
 def barrier(cells, threads):
-    """Return when all ``threads`` have called it; what they wrote before is then seen by all."""
+    """Return when all ``threads`` have called it; what they wrote before is then seen by all.
+
+    Returns at once when ABANDONED is set: a thread has died of an exception and will never come.
+    """
     if threads == 1:
         return
     generation = atomic_load(cells, GENERATION)
@@ -113,7 +116,7 @@ def barrier(cells, threads):
         atomic_store(cells, GENERATION, generation + 1)
         return
     spins = 0
-    while atomic_load(cells, GENERATION) == generation:
+    while atomic_load(cells, GENERATION) == generation and not atomic_load(cells, ABANDONED):
         spins += 1
         if spins < SPINS:
             pause()

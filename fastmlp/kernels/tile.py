@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from fastmlp.kernels.simd import JIT, emit_fma, splat, vector_type
+from fastmlp.kernels.simd import JIT, emit_fma, numpy_window, splat, vector_type
 from fastmlp.kernels.target import TARGET
 
 TILE_ROWS = TARGET.tile_rows
@@ -32,8 +32,9 @@ def _numpy_tile(
     T: Any, A: Any, i: int, B: Any, j: int, S: Any, row_count: int, vector_count: int
 ) -> None:
     columns = vector_count * TARGET.vector_bytes // T.dtype.itemsize
-    i_end, j_end = i + row_count, j + columns
-    T[:row_count, :columns] = S[i:i_end, j:j_end] + A[i:i_end] @ B[:, j:j_end]
+    start = numpy_window(S, i, j, row_count, columns)
+    right = numpy_window(B, 0, j, len(B), columns)
+    T[:row_count, :columns] = start + A[i : i + row_count] @ right
 
 
 def _tile(typingctx, T, A, i, B, j, S, row_count, vector_count):

@@ -14,7 +14,7 @@ from numba.core import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from fastmlp.kernels.simd import JIT, element_pointer
+from fastmlp.kernels.simd import JIT, element_pointer, numpy_window
 
 
 def matrix_type(dtype: types.Type) -> types.Array:
@@ -39,11 +39,6 @@ def _matrix(typingctx, buffer, offset, rows, columns, row_stride, column_stride)
     return result(buffer, *[types.intp] * 5), codegen
 
 
-def _numpy_block(A: Any, i: int, j: int, rows: int, columns: int) -> Any:
-    strides = A.strides
-    return np.lib.stride_tricks.as_strided(A[i:, j:], (rows, columns), strides)
-
-
 def _block(typingctx, A, i, j, rows, columns):
     result = matrix_type(A.dtype)
 
@@ -61,7 +56,7 @@ def _block(typingctx, A, i, j, rows, columns):
 
 
 def _numpy_array_at(source: Any, index: int, dtype: Any) -> Any:
-    return source[index]
+    return source[index].reshape(-1)
 
 
 def _array_at(typingctx, source, index, dtype):
@@ -99,7 +94,7 @@ def _view(
 
 matrix: Any = intrinsic(_matrix) if JIT else _numpy_matrix
 """``matrix(buffer, offset, rows, columns, row_stride, column_stride)``, strides in items."""
-block: Any = intrinsic(_block) if JIT else _numpy_block
+block: Any = intrinsic(_block) if JIT else numpy_window
 """``block(A, i, j, rows, columns)``: ``A[i : i + rows, j : j + columns]``, unchecked: the padding
 at the end of a row may be part of it."""
 array_at: Any = intrinsic(_array_at) if JIT else _numpy_array_at

@@ -1,0 +1,27 @@
+"""Multilayer perceptrons in plain NumPy, to be read: start with README.md, then network.py."""
+
+from .network import MLP
+from .training import (
+    SGD,
+    Callback,
+    Epoch,
+    Evaluation,
+    Gradients,
+    History,
+    evaluate,
+    fit,
+    loss_and_gradients,
+)
+
+__all__ = [
+    "MLP",
+    "SGD",
+    "Callback",
+    "Epoch",
+    "Evaluation",
+    "Gradients",
+    "History",
+    "evaluate",
+    "fit",
+    "loss_and_gradients",
+]

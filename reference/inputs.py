@@ -1,0 +1,136 @@
+"""What comes in from outside: checked once, each error one line that names the argument.
+
+The maths in the other files may then trust its arrays.
+"""
+
+import math
+import operator
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .functions import Array
+
+Entry = TypeVar("Entry")
+
+
+def check_integer(name: str, value: Any, minimum: int, also: str = "") -> int:
+    """Value as an int that is at least `minimum`; `also` names what else the caller allows."""
+    allowed = f"{name} must be an integer >= {minimum}{also}, got {value!r}"
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(allowed) from None
+    if isinstance(value, bool):
+        raise TypeError(allowed)
+    if number < minimum:
+        raise ValueError(allowed)
+    return number
+
+
+def check_number(name: str, value: Any, minimum: float) -> float:
+    """Value as a finite float that is at least `minimum`."""
+    allowed = f"{name} must be a finite number >= {minimum:g}, got {value!r}"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(allowed)
+    number = float(value)
+    if not math.isfinite(number) or number < minimum:
+        raise ValueError(allowed)
+    return number
+
+
+def check_name(name: str, value: Any, table: Mapping[str, Entry]) -> str:
+    """Value if it is a key of the table."""
+    if value not in list(table):
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, table))}, got {value!r}")
+    return str(value)
+
+
+def check_dtype(value: Any) -> np.dtype[Any]:
+    """Value as the dtype float32 or float64."""
+    for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
+        if value is not None and value == dtype:  # None would be equal to NumPy's default, float64
+            return dtype
+    raise ValueError(f"dtype must be 'float32' or 'float64', got {value!r}")
+
+
+def check_layers(value: Any) -> tuple[int, ...]:
+    """Value as the layer sizes (n_features, hidden ..., n_classes)."""
+    try:
+        sizes = tuple(value)
+    except TypeError:
+        raise TypeError(f"layers must be a sequence of integers, got {value!r}") from None
+    if len(sizes) < 2:
+        raise ValueError(f"layers must hold at least two sizes, input and output, got {value!r}")
+    return tuple(check_integer(f"layers[{i}]", size, 1) for i, size in enumerate(sizes))
+
+
+def check_batch_size(value: Any, n_samples: int) -> int:
+    """Value as the samples of a step: an int >= 1, or "full"; never more than there are."""
+    also = " or 'full'"
+    if isinstance(value, str):
+        if value != "full":
+            raise ValueError(f"batch_size must be an integer >= 1{also}, got {value!r}")
+        return n_samples
+    return min(check_integer("batch_size", value, 1, also), n_samples)
+
+
+def check_x(name: str, x: Any, n_features: int, dtype: np.dtype[Any]) -> Any:
+    """X as an array (n_samples, n_features), or as it is if it is a sparse matrix, in CSR.
+
+    Nothing is copied or cast here: uint8 stays uint8 until :func:`as_batch` takes some rows.
+    """
+    if hasattr(x, "tocsr"):
+        x = x.tocsr()
+        values = x.data
+    else:
+        x = values = _as_array(name, x)
+    if values.dtype.kind not in "buif":
+        raise TypeError(f"{name} must hold real numbers, got dtype {values.dtype}")
+    if x.ndim != 2 or x.shape[1] != n_features:
+        raise ValueError(f"{name} must have shape (n_samples, {n_features}), got {x.shape}")
+    if x.shape[0] == 0:
+        raise ValueError(f"{name} must hold at least one sample, got shape {x.shape}")
+    if values.dtype.kind == "f" and values.size:
+        # A NaN is its array's minimum and maximum, so two passes find all three without a copy.
+        limit = float(np.finfo(dtype).max)
+        for extreme in (float(values.min()), float(values.max())):
+            if not -limit <= extreme <= limit:
+                raise ValueError(f"{name} must hold finite numbers that fit {dtype}, got {extreme}")
+    return x
+
+
+def check_y(name: str, y: Any, n_samples: int, n_classes: int) -> NDArray[np.intp]:
+    """Y as class numbers (n_samples,) in 0..n_classes-1."""
+    labels = _as_array(name, y)
+    if labels.shape != (n_samples,):
+        raise ValueError(
+            f"{name} must have shape ({n_samples},), a label for each row of x, got {labels.shape}"
+        )
+    if labels.dtype.kind not in "ui":
+        raise TypeError(f"{name} must hold integers 0..{n_classes - 1}, got dtype {labels.dtype}")
+    for extreme in (labels.min(), labels.max()):
+        if not 0 <= extreme < n_classes:
+            raise ValueError(f"{name} must hold integers 0..{n_classes - 1}, got {extreme}")
+    return labels.astype(np.intp, copy=False)
+
+
+def as_batch(x: Any, dtype: np.dtype[Any], uint8_scale: float) -> Array:
+    """X = x in the model's dtype, dense; times uint8_scale if x is uint8 (bytes 0..255 to 0..1)."""
+    rows: Array = x.toarray() if hasattr(x, "toarray") else x  # (n, n_features)
+    if rows.dtype == np.uint8:
+        # dtype= casts inside the product: one pass, and no second array of the batch's size.
+        X: Array = np.multiply(rows, dtype.type(uint8_scale), dtype=dtype)
+        return X
+    return rows.astype(dtype, copy=False)
+
+
+def _as_array(name: str, value: Any) -> Array:
+    """np.asarray, whose error for rows of unequal length does not say which argument it means."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array: {error}") from None

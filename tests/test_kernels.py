@@ -1,0 +1,284 @@
+"""Each kernel equals its naive twin in NumPy or plain Python."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastmlp.engine.layout import aligned_zeros, parameter_layout, parameter_views, row_stride
+from fastmlp.kernels import activations, gather, losses, updates
+from fastmlp.kernels.calls import (
+    address,
+    call_epilogue,
+    call_gather,
+    call_head,
+    call_product,
+    epilogue_arguments,
+    gather_arguments,
+    head_arguments,
+    product_arguments,
+)
+from fastmlp.kernels.compilation import inner
+from fastmlp.kernels.product import product
+from fastmlp.kernels.simd import exp, lanes, load, store
+from fastmlp.kernels.tile import TILE_ROWS, TILE_VECTORS
+
+DTYPES = ["float32", "float64"]
+EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
+
+
+def padded(values, fill=np.nan):
+    """``values`` in a buffer whose rows are padded as the engine's are; the padding is ``fill``."""
+    rows, columns = values.shape
+    stride = row_stride(columns, values.dtype)
+    buffer = aligned_zeros(rows * stride, values.dtype).reshape(rows, stride)
+    buffer[...] = fill
+    buffer[:, :columns] = values
+    return as_view(buffer)[:, :columns]
+
+
+def as_view(A):
+    """A as the engine passes matrices: a view of free strides."""
+    return np.lib.stride_tricks.as_strided(A, A.shape, A.strides)
+
+
+@inner
+def run_epilogue(kernel, T, D, M, h):
+    call_epilogue(kernel, T, D, M, h)
+
+
+@inner
+def run_product(kernel, A, B, S, D, M, h, T, epilogue):
+    call_product(kernel, A, B, S, D, M, h, T, epilogue)
+
+
+@inner
+def run_head(kernel, Z, labels, order, first, D, scores, scale):
+    call_head(kernel, Z, labels, order, first, D, scores, scale)
+
+
+@inner
+def run_gather(kernel, source, order, first, X, scale):
+    call_gather(kernel, source, order, first, X, scale)
+
+
+@inner
+def apply_exp(x, out):
+    for j in range(0, x.shape[1], lanes(x)):
+        store(out, 0, j, exp(load(x, 0, j)))
+
+
+def random(rng, shape, dtype):
+    return rng.standard_normal(shape).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_exp_is_within_two_units_in_the_last_place(dtype):
+    limit = 87 if dtype == "float32" else 708
+    x = np.linspace(-limit, limit, 64 * 4001, dtype=dtype)[None]
+    ours = np.empty_like(x)
+    apply_exp(x, ours)
+    expected = np.exp(x.astype(np.longdouble))
+    error = np.abs(ours - expected) / expected
+    assert error.max() < 2 * EPS[dtype]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_exp_of_special_values(dtype):
+    special = [0, -0.0, math.inf, -math.inf, math.nan, 1e4, -1e4, 89, -104]
+    x = np.zeros((1, 64), dtype=dtype)
+    x[0, : len(special)] = special
+    ours = np.empty_like(x)
+    with np.errstate(over="ignore", under="ignore"):
+        apply_exp(x, ours)
+        expected = np.exp(x)
+    # Results below the smallest normal number may be 0.
+    tiny = np.finfo(dtype).tiny
+    np.testing.assert_allclose(ours, expected, rtol=2 * EPS[dtype], atol=tiny)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    m=st.integers(1, 3 * TILE_ROWS + 1),
+    k=st.integers(0, 40),
+    n=st.integers(1, 300),
+    dtype=st.sampled_from(DTYPES),
+    transposed=st.booleans(),
+    started=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_product_equals_numpy(m, k, n, dtype, transposed, started, seed):
+    rng = np.random.default_rng(seed)
+    A = as_view(random(rng, (k, m), dtype).T if transposed else random(rng, (m, k), dtype))
+    B, S = padded(random(rng, (k, n), dtype), fill=0), padded(random(rng, (m, n), dtype))
+    if not started:
+        S = padded(np.zeros((1, n), dtype))
+        S = np.lib.stride_tricks.as_strided(S, (1, n), (0, S.itemsize))
+    D = padded(np.full((m, n), np.nan, dtype))
+    T = np.full((TILE_ROWS, TILE_VECTORS * 16), np.nan, dtype)
+    h = as_view(np.zeros((1, 1), dtype))
+    kind = np.dtype(dtype)
+    run_product(
+        address(product, product_arguments, kind),
+        *(A, B, as_view(S), D, D, h, as_view(T)),
+        address(activations.identity, epilogue_arguments, kind),
+    )
+    expected = (S if started else 0) + A.astype(float) @ B.astype(float)
+    # k products and a start: each rounding is at most eps/2 of the sum of magnitudes.
+    bound = (np.abs(S) if started else 0) + np.abs(A.astype(float)) @ np.abs(B.astype(float))
+    assert (np.abs(D - expected) <= (k + 2) * EPS[dtype] * bound).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 7, 16, 33])
+def test_epilogues_equal_their_equations(n, dtype):
+    rng = np.random.default_rng(0)
+    kind = np.dtype(dtype)
+    T, D, M = (padded(random(rng, (5, n), dtype), fill=0) for _ in range(3))
+    W = np.array(D)
+    h = as_view(np.full((1, 8), 0.25, dtype))
+    cases = [
+        (activations.identity, T),
+        (activations.relu, np.maximum(T, 0)),
+        (activations.relu_derivative, T * (M > 0)),
+        (updates.sgd, W - kind.type(0.25) * T),
+    ]
+    for kernel, expected in cases:
+        D[...] = W
+        run_epilogue(address(kernel, epilogue_arguments, kind), T, D, M, h)
+        np.testing.assert_allclose(D, expected, rtol=2 * EPS[dtype], atol=EPS[dtype])
+
+
+def test_every_activation_and_its_derivative_are_in_the_reference_too():
+    from reference.functions import ACTIVATIONS
+
+    assert set(activations.ACTIVATIONS) == set(ACTIVATIONS)
+
+
+def naive_cross_entropy(Z, y, scale):
+    """Row by row, class by class, in Python floats."""
+    losses_, hits, gradients = [], [], []
+    for z, label in zip(Z.tolist(), y, strict=True):
+        shift = max(z)
+        e = [math.exp(v - shift) for v in z]
+        total = math.fsum(e)
+        losses_.append(math.log(total) - (z[label] - shift))
+        hits.append(z.index(shift) == label)
+        gradients.append([scale * (v / total - (j == label)) for j, v in enumerate(e)])
+    return losses_, hits, gradients
+
+
+def head(kernel, Z, y, dtype, scale=1.0, D=None):
+    kind = np.dtype(dtype)
+    rows = len(Z)
+    D = padded(np.full(Z.shape, np.nan, dtype)) if D is None else D
+    scores = as_view(np.full((2, rows), np.nan, dtype))
+    order = np.arange(len(y), dtype=np.int64)[::-1].copy()
+    run_head(
+        address(kernel, head_arguments, kind),
+        *(padded(Z), np.asarray(y, np.int64), order, len(y) - rows, D, scores, kind.type(scale)),
+    )
+    return D, scores, order[len(y) - rows :]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_classes", [1, 2, 10, 16, 17, 100])
+@pytest.mark.parametrize("size", [1.0, 1e4])
+def test_softmax_cross_entropy_equals_its_naive_twin(size, n_classes, dtype):
+    rng = np.random.default_rng(n_classes)
+    Z = (random(rng, (9, n_classes), dtype) * size).astype(dtype)
+    Z[3] = Z[3, 0]  # all equal: the first class is predicted
+    y = rng.integers(0, n_classes, 12)
+    D, scores, rows = head(losses.softmax_cross_entropy, Z, y, dtype, scale=0.125)
+    loss, hits, gradients = naive_cross_entropy(Z, y[rows], 0.125)
+    tolerance = 20 * EPS[dtype]
+    np.testing.assert_allclose(scores[losses.LOSS], loss, rtol=tolerance, atol=tolerance)
+    np.testing.assert_array_equal(scores[losses.HIT], hits)
+    np.testing.assert_allclose(D, gradients, rtol=tolerance, atol=tolerance)
+    padding = np.lib.stride_tricks.as_strided(D, (9, D.strides[0] // D.itemsize), D.strides)
+    used = -(-n_classes // (64 // D.itemsize)) * (64 // D.itemsize)
+    assert not padding[:, n_classes:used].any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_logit_that_is_not_a_number_gives_a_loss_that_is_none(dtype):
+    for position in range(3):
+        Z = np.zeros((1, 3), dtype)
+        Z[0, position] = np.nan
+        _, scores, _ = head(losses.softmax_cross_entropy, Z, [0], dtype)
+        assert np.isnan(scores[losses.LOSS, 0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_classes", [1, 10, 33])
+def test_softmax_rows_sum_to_one_and_stay_within_the_row(n_classes, dtype):
+    rng = np.random.default_rng(0)
+    Z = random(rng, (4, n_classes), dtype) * 10
+    out = np.full((4, n_classes + 3), np.nan, dtype)
+    head(losses.softmax, Z, np.zeros(4), dtype, D=as_view(out)[:, :n_classes])
+    np.testing.assert_allclose(out[:, :n_classes].sum(axis=1), 1, rtol=10 * EPS[dtype])
+    assert np.isnan(out[:, n_classes:]).all()
+    head(losses.logits, Z, np.zeros(4), dtype, D=as_view(out)[:, :n_classes])
+    np.testing.assert_array_equal(out[:, :n_classes], Z)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gathers_take_rows_in_the_given_order(dtype):
+    import scipy.sparse
+
+    from fastmlp.engine.engine import GATHERS, _addresses
+    from fastmlp.inputs import check_samples
+
+    rng = np.random.default_rng(0)
+    kind = np.dtype(dtype)
+    pixels = rng.integers(0, 256, (9, 33)).astype(np.uint8)
+    floats = random(rng, (9, 33), dtype) * (rng.random((9, 33)) < 0.3)
+    order = rng.permutation(9)
+    for x, expected in [
+        (pixels, pixels.astype(dtype) * kind.type(0.5)),
+        (floats, floats),
+        (scipy.sparse.csr_array(floats), floats),
+    ]:
+        samples = check_samples(x, 33, kind, 0.5)
+        X = padded(np.full((4, 33), np.nan, dtype))
+        run_gather(
+            address(GATHERS[samples.kind], gather_arguments, kind),
+            *(_addresses(samples.arrays), order, 2, X, kind.type(samples.scale)),
+        )
+        np.testing.assert_array_equal(X, expected[order[2:6]])
+    assert gather.gather_csr in GATHERS.values()
+
+
+@settings(deadline=None)
+@given(st.integers(0, 5000), st.sampled_from([1, 8, 16]), st.integers(1, 20))
+def test_shares_cover_everything_once_in_whole_units(items, unit, threads):
+    from fastmlp.engine.step import share
+
+    end = 0
+    for thread in range(threads):
+        begin, next_end = share(items, unit, thread, threads)
+        assert begin == end
+        assert begin % unit == 0 or begin == items
+        assert next_end - begin <= unit * math.ceil(math.ceil(items / unit) / threads)
+        end = next_end
+    assert end == items
+
+
+@given(st.lists(st.integers(1, 1100), min_size=2, max_size=5), st.sampled_from(DTYPES))
+def test_parameter_rows_start_cache_lines_and_never_repeat_at_4096_bytes(layers, dtype):
+    kind = np.dtype(dtype)
+    places, items = parameter_layout(layers, kind)
+    buffer = aligned_zeros(items, kind)
+    weights, biases = parameter_views(buffer, places)
+    assert buffer.ctypes.data % 64 == 0
+    for W, b in zip(weights, biases, strict=True):
+        assert W.strides[0] % 64 == 0
+        assert W.strides[0] % 4096 != 0
+        assert W.ctypes.data % 64 == 0
+        assert b.ctypes.data % 64 == 0
+        W += 1
+        b += 1
+    # No two parameters share a place, and all lie in the buffer.
+    assert buffer.sum() == sum(W.size + b.size for W, b in zip(weights, biases, strict=True))
