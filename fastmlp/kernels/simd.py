@@ -291,6 +291,38 @@ def _load(typingctx, A, i, j):
     return vector(A, i, j), codegen
 
 
+def _numpy_load_bytes(x: np.ndarray, k: int, A: np.ndarray) -> np.ndarray:
+    return x[k : k + _numpy_lanes(A)].astype(A.dtype)
+
+
+def _load_bytes(typingctx, x, k, A):
+    vector = vector_type(A.dtype)
+
+    def codegen(context, builder, sig, args):
+        k = context.cast(builder, args[1], sig.args[1], types.intp)
+        pointer = element_pointer(context, builder, sig.args[0], args[0], [k])
+        octets = ir.VectorType(ir.IntType(8), vector.lanes)
+        values = builder.load(builder.bitcast(pointer, octets.as_pointer()), align=1)
+        # By way of 32 bits, which CPUs convert; there is no conversion from 8.
+        words = builder.zext(values, ir.VectorType(ir.IntType(32), vector.lanes))
+        return builder.sitofp(words, context.get_value_type(vector))
+
+    return vector(x, k, A), codegen
+
+
+def _prefetch(typingctx, x, k):
+    def codegen(context, builder, sig, args):
+        k = context.cast(builder, args[1], sig.args[1], types.intp)
+        pointer = element_pointer(context, builder, sig.args[0], args[0], [k])
+        pointer = builder.bitcast(pointer, ir.IntType(8).as_pointer())
+        # For reading, to be kept in every level, data.
+        hints = [ir.Constant(ir.IntType(32), value) for value in (0, 3, 1)]
+        call_llvm(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, *hints])
+        return context.get_dummy_value()
+
+    return types.void(x, k), codegen
+
+
 def _store(typingctx, A, i, j, value):
     def codegen(context, builder, sig, args):
         at = [
@@ -362,6 +394,10 @@ load = _primitive(_numpy_load, _load)
 """``load(A, i, j)``: the vector ``A[i, j : j + lanes(A)]``."""
 store = _primitive(_numpy_store, _store)
 """``store(A, i, j, v)``: ``A[i, j : j + lanes(A)] = v``."""
+load_bytes = _primitive(_numpy_load_bytes, _load_bytes)
+"""``load_bytes(x, k, A)``: ``x[k : k + lanes(A)]``, flat uint8, as numbers of A's dtype."""
+prefetch = _primitive(lambda x, k: None, _prefetch)
+"""``prefetch(x, k)``: ask for the cache line of ``x[k]`` of a flat array; any k is allowed."""
 lane_index = _primitive(lambda A: np.arange(_numpy_lanes(A), dtype=A.dtype), _lane_index)
 """``lane_index(A)``: the vector 0, 1, 2, ... of A's dtype."""
 full = _primitive(lambda A, value: np.full(_numpy_lanes(A), value, dtype=A.dtype), _full)

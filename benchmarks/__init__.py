@@ -1,0 +1,1 @@
+"""Benchmarks: asv/ (tracked over commits), bench_*.py (pytest-benchmark), compare.py (ratios)."""

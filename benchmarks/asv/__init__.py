@@ -1,0 +1,1 @@
+"""Benchmarks of the installed package, tracked from commit to commit by asv."""
