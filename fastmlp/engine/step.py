@@ -74,70 +74,65 @@ def share(items, unit, thread, threads):
     return min(items, begin), min(items, end)
 
 
-# Matrices of layer l, rows [begin, end) of the chunk.
+# Matrices of the layer whose places are ``p``. They take the buffer that they lie in, not the job:
+# its hundred and more machine words as arguments would cost 0.2 s of compilation for each function.
 
 
 @inner
-def inputs(job, l, begin, end):
-    """A_{l-1} (rows, n_in); of the first layer: X."""
-    p = job.layers[l]
-    return matrix(job.work, p.A + begin * p.A_stride, end - begin, p.n_in, p.A_stride, 1)
+def inputs(work, p, begin, end):
+    """A_{l-1} (rows, n_in), of the first layer X; rows [begin, end) of the chunk."""
+    return matrix(work, p.A + begin * p.A_stride, end - begin, p.n_in, p.A_stride, 1)
 
 
 @inner
-def outputs(job, l, begin, end):
-    """A_l (rows, n_out); of the last layer: the logits."""
-    p = job.layers[l]
-    return matrix(job.work, p.out + begin * p.out_stride, end - begin, p.n_out, p.out_stride, 1)
+def outputs(work, p, begin, end):
+    """A_l (rows, n_out), of the last layer the logits; rows [begin, end) of the chunk."""
+    return matrix(work, p.out + begin * p.out_stride, end - begin, p.n_out, p.out_stride, 1)
 
 
 @inner
-def errors(job, l, begin, end):
-    """dZ_l (rows, n_out), the gradient of the loss by the layer's Z."""
-    p = job.layers[l]
-    return matrix(job.work, p.dZ + begin * p.dZ_stride, end - begin, p.n_out, p.dZ_stride, 1)
+def errors(work, p, begin, end):
+    """dZ_l (rows, n_out), the gradient of the loss by Z_l; rows [begin, end) of the chunk."""
+    return matrix(work, p.dZ + begin * p.dZ_stride, end - begin, p.n_out, p.dZ_stride, 1)
 
 
 @inner
-def weights(job, buffer, l, begin, end):
-    """W_l, or what ``buffer`` holds in its place; input rows [begin, end)."""
-    p = job.layers[l]
+def weights(buffer, p, begin, end):
+    """W_l (rows, n_out), or what ``buffer`` holds in its place; input rows [begin, end)."""
     return matrix(buffer, p.W + begin * p.W_stride, end - begin, p.n_out, p.W_stride, 1)
 
 
 @inner
-def bias(job, buffer, l):
-    """b_l, or what ``buffer`` holds in its place, as a row that repeats (stride 0)."""
-    p = job.layers[l]
+def bias(buffer, p):
+    """b_l (1, n_out), or what ``buffer`` holds in its place; as a row that repeats (stride 0)."""
     return matrix(buffer, p.b, 1, p.n_out, 0, 1)
 
 
 @inner
-def weights_transposed(job, l):
+def weights_transposed(transposed, p):
     """W_l.T (n_out, n_in)."""
-    p = job.layers[l]
-    return matrix(job.transposed, p.WT, p.n_out, p.n_in, p.WT_stride, 1)
+    return matrix(transposed, p.WT, p.n_out, p.n_in, p.WT_stride, 1)
 
 
 @inner
-def nothing(job, columns):
-    """Zeros, as a row that repeats: the start of a sum that continues no other."""
-    return matrix(job.zeros, 0, 1, columns, 0, 1)
-
-
-@inner
-def hyperparameters(job):
-    """(1, items): learning rate, ..."""
-    return block(job.hyper, 0, 0, 1, job.hyper.shape[1])
-
-
-@inner
-def transpose_rows(job, l, begin, end):
+def transpose_rows(params, transposed, p, begin, end):
     """W_l.T[:, begin:end] = W_l[begin:end].T."""
-    W, WT = weights(job, job.params, l, 0, end), weights_transposed(job, l)
+    W, WT = weights(params, p, 0, end), weights_transposed(transposed, p)
     for j in range(WT.shape[0]):
         for i in range(begin, end):
             WT[j, i] = W[i, j]
+
+
+@inner
+def nothing(zeros, columns):
+    """Zeros, as a row that repeats: the start of a sum that continues no other."""
+    return matrix(zeros, 0, 1, columns, 0, 1)
+
+
+@inner
+def hyperparameters(hyper):
+    """(1, items): learning rate, ..."""
+    return block(hyper, 0, 0, 1, hyper.shape[1])
 
 
 # The phases of a step.
@@ -146,13 +141,14 @@ def transpose_rows(job, l, begin, end):
 @inner
 def forward(job, T, first, begin, end):
     """A_0 = X;  A_l = f_l(A_{l-1} @ W_l + b_l)."""
-    h = hyperparameters(job)
-    X = inputs(job, 0, begin, end)
+    h = hyperparameters(job.hyper)
+    X = inputs(job.work, job.layers[0], begin, end)
     call_gather(job.gather, job.source, job.order, first + begin, X, job.input_scale)
     for l in range(len(job.layers)):
-        A, out = inputs(job, l, begin, end), outputs(job, l, begin, end)
-        W, b = weights(job, job.params, l, 0, A.shape[1]), bias(job, job.params, l)
-        call_product(job.product, A, W, b, out, out, h, T, job.layers[l].activation)
+        p = job.layers[l]
+        A, out = inputs(job.work, p, begin, end), outputs(job.work, p, begin, end)
+        W, b = weights(job.params, p, 0, p.n_in), bias(job.params, p)
+        call_product(job.product, A, W, b, out, out, h, T, p.activation)
 
 
 @inner
@@ -161,13 +157,13 @@ def score(job, first, begin, end, gradient_scale):
 
     True if all losses are finite.
     """
-    last = len(job.layers) - 1
-    Z = outputs(job, last, begin, end)
+    p = job.layers[len(job.layers) - 1]
+    Z = outputs(job.work, p, begin, end)
     rows, n_classes = Z.shape
     if job.mode == PREDICT:
         D = block(job.out, first + begin, 0, rows, n_classes)
     else:
-        D = errors(job, last, begin, end)
+        D = errors(job.work, p, begin, end)
     scores = block(job.scores, 0, begin, 2, rows)
     call_head(job.head, Z, job.labels, job.order, first + begin, D, scores, gradient_scale)
     if job.mode == PREDICT:
@@ -181,12 +177,13 @@ def score(job, first, begin, end, gradient_scale):
 @inner
 def backward(job, T, begin, end):
     """dZ_{l-1} = (dZ_l @ W_l.T) * f'_{l-1}(Z_{l-1})."""
-    h = hyperparameters(job)
+    h = hyperparameters(job.hyper)
     for l in range(len(job.layers) - 1, 0, -1):
-        dZ, below = errors(job, l, begin, end), errors(job, l - 1, begin, end)
-        WT, A = weights_transposed(job, l), inputs(job, l, begin, end)
-        start, derivative = nothing(job, A.shape[1]), job.layers[l - 1].derivative
-        call_product(job.product, dZ, WT, start, below, A, h, T, derivative)
+        p, below = job.layers[l], job.layers[l - 1]
+        dZ, below_dZ = errors(job.work, p, begin, end), errors(job.work, below, begin, end)
+        WT, A = weights_transposed(job.transposed, p), inputs(job.work, p, begin, end)
+        start = nothing(job.zeros, p.n_in)
+        call_product(job.product, dZ, WT, start, below_dZ, A, h, T, below.derivative)
 
 
 @inner
@@ -198,36 +195,35 @@ def update(job, T, rows, thread, continued, final):
     applied = final and job.mode == TRAIN
     epilogue = job.update if applied else job.store
     target = job.params if applied else job.gradients
-    h = hyperparameters(job)
+    h = hyperparameters(job.hyper)
     ones = matrix(job.one, 0, 1, rows, 0, 0)
     for l in range(len(job.layers)):
         p = job.layers[l]
         begin, end = share(p.n_in, p.share_unit, thread, job.threads)
-        A, dZ = inputs(job, l, 0, rows), errors(job, l, 0, rows)
-        if end > begin:
-            AT = block(A.T, begin, 0, end - begin, rows)
-            start = (
-                weights(job, job.gradients, l, begin, end) if continued else nothing(job, p.n_out)
-            )
-            D, state = weights(job, target, l, begin, end), weights(job, job.state, l, begin, end)
-            call_product(job.product, AT, dZ, start, D, state, h, T, epilogue)
-            if applied and l > 0:
-                transpose_rows(job, l, begin, end)
-        if end == p.n_in and end > begin:
-            start = bias(job, job.gradients, l) if continued else nothing(job, p.n_out)
-            D, state = bias(job, target, l), bias(job, job.state, l)
+        if begin == end:
+            continue
+        A, dZ = inputs(job.work, p, 0, rows), errors(job.work, p, 0, rows)
+        AT = block(A.T, begin, 0, end - begin, rows)
+        start = weights(job.gradients, p, begin, end) if continued else nothing(job.zeros, p.n_out)
+        D, state = weights(target, p, begin, end), weights(job.state, p, begin, end)
+        call_product(job.product, AT, dZ, start, D, state, h, T, epilogue)
+        if applied and l > 0:
+            transpose_rows(job.params, job.transposed, p, begin, end)
+        if end == p.n_in:  # one thread's: the row of biases below the last row of W
+            start = bias(job.gradients, p) if continued else nothing(job.zeros, p.n_out)
+            D, state = bias(target, p), bias(job.state, p)
             call_product(job.product, ones, dZ, start, D, state, h, T, epilogue)
 
 
 @inner
-def record(job, rows, final):
+def record(progress, scores, rows, final):
     """Add the chunk's scores, row by row."""
     for r in range(rows):
-        job.progress[LOSS_SUM] += job.scores[LOSS, r]
-        job.progress[HITS] += job.scores[HIT, r]
-    job.progress[SAMPLES] += rows
+        progress[LOSS_SUM] += scores[LOSS, r]
+        progress[HITS] += scores[HIT, r]
+    progress[SAMPLES] += rows
     if final:
-        job.progress[STEPS] += 1
+        progress[STEPS] += 1
 
 
 @jit()
@@ -259,7 +255,7 @@ def run(job, thread):
             if thread == 0:
                 atomic_store(job.cells, HALT, atomic_load(job.cells, STOP))
                 if job.mode >= SCORE:
-                    record(job, rows, final)
+                    record(job.progress, job.scores, rows, final)
             barrier(job.cells, job.threads)
             if atomic_load(job.cells, HALT):
                 return
