@@ -23,6 +23,7 @@ from fastmlp.kernels.calls import (
 from fastmlp.kernels.compilation import inner
 from fastmlp.kernels.product import product
 from fastmlp.kernels.simd import exp, lanes, load, store
+from fastmlp.kernels.target import TARGET
 from fastmlp.kernels.tile import TILE_ROWS, TILE_VECTORS
 
 DTYPES = ["float32", "float64"]
@@ -198,7 +199,8 @@ def test_softmax_cross_entropy_equals_its_naive_twin(size, n_classes, dtype):
     np.testing.assert_array_equal(scores[losses.HIT], hits)
     np.testing.assert_allclose(D, gradients, rtol=tolerance, atol=tolerance)
     padding = np.lib.stride_tricks.as_strided(D, (9, D.strides[0] // D.itemsize), D.strides)
-    used = -(-n_classes // (64 // D.itemsize)) * (64 // D.itemsize)
+    lanes_of_D = TARGET.vector_bytes // D.itemsize
+    used = math.ceil(n_classes / lanes_of_D) * lanes_of_D
     assert not padding[:, n_classes:used].any()
 
 
