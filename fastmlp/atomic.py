@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import uuid
 from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` to a temporary file beside ``path``, flush it to disk, and rename it."""
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write ``content`` to a temporary file beside ``path``, flush it to disk, and rename it.
+
+    A link stays a link: its target is replaced. A pipe or a device (``/dev/null``) is written to,
+    not replaced by a file.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    path = Path(os.path.realpath(path))
+    temporary = _temporary(path)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, mode)
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(temporary, path.stat().st_mode & 0o777)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -27,18 +35,26 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def check_writable(path: Path, argument: str) -> None:
     """Raise ValueError, before any work is lost, if ``path`` could not be written in the end."""
-    if path.is_dir():
-        raise ValueError(f"{argument}: {path} is a folder")
-    if not path.parent.is_dir():
+    if os.path.isdir(path):
+        raise ValueError(f"{argument}: {path} is a folder, not a file")
+    if os.path.exists(path):
+        if not os.access(path, os.W_OK):
+            raise ValueError(f"{argument}: {path} is write-protected")
+        if not path.is_file():
+            return  # a pipe or a device
+    target = Path(os.path.realpath(path))
+    if not os.path.isdir(target.parent):
         raise ValueError(f"{argument}: {path.parent} is no folder")
     try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        with contextlib.suppress(FileNotFoundError):
+            target.lstat()  # refuses a name that is too long
+        temporary = _temporary(target)
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
     except OSError as error:
-        raise ValueError(f"{argument}: {path.parent} cannot be written: {error.strerror}") from None
+        raise ValueError(f"{argument}: {path} cannot be written: {error.strerror}") from None
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _temporary(path: Path) -> Path:
+    """A new name in the folder of ``path``, of a length that no long name makes too long."""
+    return path.with_name(f".fastmlp-{uuid.uuid4().hex}")

@@ -17,6 +17,6 @@ class Callback:
     def on_progress(self, samples: int, loss: float, accuracy: float) -> None:
         """Now and then during an epoch: samples seen in it so far, their mean loss and accuracy."""
 
-    def on_epoch_end(self, model: Any, epoch: Any) -> bool | None:
+    def on_epoch_end(self, model: Any, epoch_record: Any) -> bool | None:
         """After an epoch, with its `Epoch` record; a true answer ends the training."""
         return None

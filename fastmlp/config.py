@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from fastmlp.checks import parse_integer, parse_number, shown
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.model import ACTIVATIONS, DTYPES
+from fastmlp.threads import MOST_THREADS
 
 OPTIMIZERS = ("sgd",)
 ENGINES = ("fast", "reference")
@@ -21,11 +25,35 @@ def _option(default: Any, group: str, text: str, **flag: Any) -> Any:
     )
 
 
-def _batch_size(text: str) -> int | str:
-    return text if text == "full" else int(text)
+def _parser(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """``parse`` for argparse, whose own message for a ValueError leaves out what is allowed."""
+
+    def parse_flag(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse_flag
 
 
-_batch_size.__name__ = "integer or 'full'"  # argparse names the type in its message
+def _integer(least: int, most: int | None = None) -> Callable[[str], int]:
+    return _parser(lambda text: parse_integer("the value", text, least, most))
+
+
+def _number(least: float, below: float = math.inf) -> Callable[[str], float]:
+    return _parser(lambda text: parse_number("the value", text, least, below))
+
+
+def _parse_batch_size(text: str) -> int | str:
+    if text == "full":
+        return text
+    try:
+        return parse_integer("the value", text, 1)
+    except ValueError:
+        raise ValueError(
+            f"the value must be an integer, 1 or more, or 'full', not {shown(text)}"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -37,34 +65,51 @@ class TrainConfig:
         "data",
         "mnist, fashion-mnist, digits, or an .npz file with x_train, y_train, x_test, y_test "
         "(default: mnist, or digits where it cannot be had)",
+        metavar="NAME",
     )
     val_fraction: float = _option(
-        0.0, "data", "share of the training set held out, stratified, for validation", type=float
+        0.0,
+        "data",
+        "share of the training set held out, stratified, for validation",
+        type=_number(0, below=1),
+        metavar="SHARE",
     )
     hidden: tuple[int, ...] = _option(
-        (256,), "network", "hidden layer sizes", type=int, nargs="*", metavar="SIZE"
+        (256,),
+        "network",
+        "hidden layer sizes; none after the flag: no hidden layer",
+        type=_integer(1),
+        nargs="*",
+        metavar="SIZE",
     )
     activation: str = _option("relu", "network", "of the hidden layers", choices=ACTIVATIONS)
     init: str = _option("he_normal", "network", "initial parameters", choices=tuple(INITIALIZERS))
     dtype: str = _option("float32", "network", "of parameters and arithmetic", choices=DTYPES)
-    optimizer: str = _option("sgd", "training", "the update", choices=OPTIMIZERS)
-    lr: float = _option(0.1, "training", "learning rate", type=float)
-    epochs: int = _option(20, "training", "passes over the training set", type=int)
-    batch_size: int | str = _option(
-        32, "training", "samples in a step, or 'full'", type=_batch_size, metavar="N"
+    optimizer: str = _option("sgd", "training", "rule of the update", choices=OPTIMIZERS)
+    lr: float = _option(0.1, "training", "learning rate", type=_number(0), metavar="RATE")
+    epochs: int = _option(
+        20, "training", "passes over the training set", type=_integer(0), metavar="N"
     )
-    seed: int = _option(0, "training", "decides everything that is random", type=int)
+    batch_size: int | str = _option(
+        32, "training", "samples in a step, or 'full'", type=_parser(_parse_batch_size), metavar="N"
+    )
+    seed: int = _option(
+        0, "training", "decides everything that is random", type=_integer(0), metavar="N"
+    )
     engine: str = _option(
-        "fast", "running", "the engine, or its plain NumPy reference", choices=ENGINES
+        "fast", "running", "compiled kernels, or the plain NumPy to read", choices=ENGINES
     )
     threads: int | None = _option(
         None,
         "running",
+        "that compute; changes no bit of the result "
         "(default: FASTMLP_NUM_THREADS, or all physical cores that the process may use)",
-        type=int,
+        type=_integer(1, MOST_THREADS),
         metavar="N",
     )
-    save: str | None = _option(None, "output", "write the trained model to FILE", metavar="FILE")
+    save: str | None = _option(
+        None, "output", "write the trained model, also after Ctrl-C", metavar="FILE"
+    )
     json: str | None = _option(
         None, "output", "write the result as one JSON object, - for stdout", metavar="PATH"
     )
@@ -80,13 +125,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
             groups[name] = parser.add_argument_group(name)
         flag = dict(item.metadata["flag"])
         if not ("default" in flag["help"] or "action" in flag):
-            shown = (
+            shown_default = (
                 " ".join(map(str, item.default))
                 if isinstance(item.default, tuple)
                 else item.default
             )
-            if shown is not None:
-                flag["help"] += f" (default: {shown})"
+            if shown_default is not None:
+                flag["help"] += f" (default: {shown_default})"
         groups[name].add_argument(f"--{item.name.replace('_', '-')}", default=item.default, **flag)
 
 

@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+CHECKED_ROWS = 4096
+"""Rows whose finiteness is checked at once."""
+
+NO_LABELS = np.empty(0, dtype=np.int64)
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -60,8 +65,48 @@ def check_samples(
     ValueError
         If its shape is wrong, it is empty, or a value is NaN or infinite.
     """
-    sparse = hasattr(x, "tocsr")
-    array: Any = x.tocsr() if sparse else np.asarray(x)
+    if hasattr(x, "tocsr"):
+        return _check_csr(x.tocsr(), n_features, dtype, uint8_scale, name)
+    array = _as_array(x, name)
+    _check_kind_and_shape(array, n_features, name)
+    if array.dtype == np.uint8:
+        kind, values, scale = "uint8", np.ascontiguousarray(array), uint8_scale
+    else:
+        kind, values, scale = "float", _floats(array, dtype, name), 1.0
+    return Samples(kind, (values,), NO_LABELS, array.shape[0], array.shape[1], scale)
+
+
+def _check_csr(
+    matrix: Any, n_features: int, dtype: np.dtype[Any], uint8_scale: float, name: str
+) -> Samples:
+    _check_kind_and_shape(matrix, n_features, name)
+    indices, indptr = matrix.indices, matrix.indptr
+    # The engine follows these without looking: wrong ones would reach beyond the batch.
+    if not (
+        len(indptr) == matrix.shape[0] + 1
+        and indptr[0] == 0
+        and (np.diff(indptr) >= 0).all()
+        and indptr[-1] <= len(indices) == len(matrix.data)
+        and indices.min(initial=0) >= 0
+        and indices.max(initial=0) < n_features
+    ):
+        raise ValueError(f"{name} is no valid CSR matrix: indices or indptr reach beyond it")
+    data = _floats(matrix.data, dtype, name)
+    if matrix.dtype == np.uint8:
+        data = data * dtype.type(uint8_scale)
+    arrays = (data, indices.astype(np.int32), indptr.astype(np.int64))
+    return Samples("csr", arrays, NO_LABELS, matrix.shape[0], matrix.shape[1], 1.0)
+
+
+def _as_array(value: Any, name: str) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # rows of unequal length; NumPy does not say of which argument
+        raise ValueError(f"{name} is no array: {' '.join(str(error).split())}") from None
+
+
+def _check_kind_and_shape(array: Any, n_features: int, name: str) -> None:
+    """Check what dense arrays and CSR matrices have in common."""
     if array.dtype.kind not in "uifb":
         raise TypeError(f"{name} must hold real numbers, not dtype {array.dtype}")
     if array.ndim != 2:
@@ -72,30 +117,12 @@ def check_samples(
         raise ValueError(f"{name} is empty: shape {array.shape}, at least one sample is needed")
     if array.shape[1] != n_features:
         raise ValueError(f"{name} has {array.shape[1]} features, the network expects {n_features}")
-    kind, scale = "float", 1.0
-    values: NDArray[Any] = array.data if sparse else array
-    if values.dtype == np.uint8:
-        kind, scale = "uint8", uint8_scale
-    if sparse:
-        data = _floats(values, dtype, name) * dtype.type(scale)
-        arrays: tuple[NDArray[Any], ...] = (
-            data,
-            array.indices.astype(np.int32),
-            array.indptr.astype(np.int64),
-        )
-        kind, scale = "csr", 1.0
-    elif kind == "uint8":
-        arrays = (np.ascontiguousarray(array),)
-    else:
-        arrays = (_floats(array, dtype, name),)
-    labels = np.empty(0, dtype=np.int64)
-    return Samples(kind, arrays, labels, array.shape[0], array.shape[1], scale)
 
 
 def _floats(values: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
-    """``values`` as contiguous ``dtype``, all finite."""
+    """``values`` as contiguous, aligned ``dtype``, all finite."""
     with np.errstate(over="ignore"):  # reported below, as a value that is not finite
-        floats = np.ascontiguousarray(values, dtype=dtype)
+        floats: NDArray[Any] = np.require(values, dtype, ["C", "A"])
     # In blocks: the mask of a whole data set would be a quarter of its size.
     for start in range(0, len(floats), CHECKED_ROWS):
         finite = np.isfinite(floats[start : start + CHECKED_ROWS])
@@ -105,10 +132,6 @@ def _floats(values: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[An
             place = ", ".join(str(int(k)) for k in (start + where[0], *where[1:]))
             raise ValueError(f"{name} must be finite in {dtype}: the value at [{place}] is {value}")
     return floats
-
-
-CHECKED_ROWS = 4096
-"""Rows whose finiteness is checked at once."""
 
 
 def check_labels(y: ArrayLike, count: int, n_classes: int, name: str = "y") -> NDArray[np.int64]:
@@ -121,7 +144,7 @@ def check_labels(y: ArrayLike, count: int, n_classes: int, name: str = "y") -> N
     ValueError
         If their number or a value is wrong.
     """
-    labels = np.asarray(y)
+    labels = _as_array(y, name)
     if labels.dtype.kind not in "ui":
         raise TypeError(
             f"{name} must hold integer class labels 0 ... {n_classes - 1}, not dtype {labels.dtype}"

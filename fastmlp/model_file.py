@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastmlp.atomic import write_atomically
+from fastmlp.checks import shown
 
 if TYPE_CHECKING:
     from fastmlp.model import MLP
 
 FORMAT = "fastmlp.model/1"
+"""Key of the header in the file's metadata."""
+
+HEADER = ("layers", "activation", "init", "dtype", "seed", "uint8_scale")
+"""Arguments of `MLP` that a model file holds; with the parameters they are all of a model."""
+
+TENSOR_DTYPES = {"float32": "F32", "float64": "F64"}
+"""safetensors' names."""
 
 
 def save(model: MLP, path: str | os.PathLike[str]) -> None:
@@ -30,7 +37,9 @@ def save(model: MLP, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     OSError
-        If the file cannot be written.
+        If the file cannot be written; what was there stays.
+    ValueError
+        If a parameter is NaN or infinite: `load` refuses such a file.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -39,6 +48,9 @@ def save(model: MLP, path: str | os.PathLike[str]) -> None:
         # Views of padded rows are not contiguous, which safetensors would write wrongly.
         tensors[f"W{layer}"] = np.ascontiguousarray(W)
         tensors[f"b{layer}"] = np.ascontiguousarray(b)
+    for name, value in tensors.items():
+        if not np.isfinite(value).all():
+            raise ValueError(f"the model is not saved to {path}: {name} holds NaN or infinity")
     header = {
         "layers": list(model.layers),
         "activation": model.activation,
@@ -47,7 +59,8 @@ def save(model: MLP, path: str | os.PathLike[str]) -> None:
         "seed": model.seed,
         "uint8_scale": model.uint8_scale,
     }
-    content = to_bytes(tensors, metadata={"format": FORMAT, "model": json.dumps(header)})
+    # One entry: safetensors writes several in an order that changes from file to file.
+    content = to_bytes(tensors, metadata={FORMAT: json.dumps(header)})
     write_atomically(Path(path), content)
 
 
@@ -73,39 +86,62 @@ def load(path: str | os.PathLike[str]) -> MLP:
 
     from fastmlp.model import MLP
 
-    with open(path, "rb"):  # a missing file is an OSError that names it
+    name = os.fsdecode(path)
+    with open(name, "rb"):  # a missing file or a folder is an OSError that names it
         pass
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(name, framework="numpy") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                found = metadata.get("format", "no format")
-                raise ValueError(f"{path} is no model file of this version: {found}, not {FORMAT}")
-            model = MLP(**json.loads(metadata["model"]))
-            _read_parameters(path, set(file.keys()), file.get_tensor, model)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no safetensors file, or damaged: {error}") from None
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is damaged: its header is wrong ({error})") from None
+            if FORMAT not in metadata:
+                raise ValueError(f"its metadata is {shown(metadata)}, without {FORMAT!r}")
+            header = _read_header(metadata[FORMAT])
+            # Before memory is taken for what the header says, which may be wrong.
+            _check_tensors(header, file)
+            model = MLP(**header)
+            for layer, (W, b) in enumerate(zip(model.weights, model.biases, strict=True), start=1):
+                W[...], b[...] = _read(file, f"W{layer}"), _read(file, f"b{layer}")
+    except (SafetensorError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{name} is damaged, or no model file of fastmlp: {reason}") from None
     return model
 
 
-def _read_parameters(
-    path: str | os.PathLike[str], names: set[str], read: Callable[[str], Any], model: MLP
-) -> None:
-    targets = {}
-    for layer, (W, b) in enumerate(zip(model.weights, model.biases, strict=True), start=1):
-        targets.update({f"W{layer}": W, f"b{layer}": b})
-    if names != set(targets):
-        wrong = ", ".join(sorted(names.symmetric_difference(targets)))
-        raise ValueError(f"{path} is damaged: {wrong} missing or too many")
-    for name, target in targets.items():
-        value = read(name)
-        if value.shape != target.shape or value.dtype != target.dtype:
-            raise ValueError(
-                f"{path} is damaged: {name} is {value.dtype} {value.shape}, "
-                f"not {target.dtype} {target.shape}"
-            )
-        if not np.isfinite(value).all():
-            raise ValueError(f"{path} holds NaN or infinity in {name}")
-        target[...] = value
+def _read_header(text: str) -> dict[str, Any]:
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its header is no JSON ({error})") from None
+    if not isinstance(header, dict) or set(header) != set(HEADER):
+        raise ValueError(f"its header must be an object of {', '.join(HEADER)}")
+    return header
+
+
+def _check_tensors(header: dict[str, Any], file: Any) -> None:
+    """Check that ``file`` holds W1, b1, W2, ... of the shapes and type that ``header`` says."""
+    layers, dtype = header["layers"], header["dtype"]
+    if not isinstance(layers, list) or len(layers) < 2:
+        raise ValueError("its layers are no list of two sizes or more")
+    if not isinstance(dtype, str) or dtype not in TENSOR_DTYPES:
+        raise ValueError(f"its dtype must be {' or '.join(TENSOR_DTYPES)}")
+    names = set(file.keys())
+    if len(names) != 2 * (len(layers) - 1):
+        raise ValueError(f"tensors {shown(sorted(names))} for {len(layers)} layer sizes")
+    expected = {}
+    for layer, n_out in enumerate(layers[1:], start=1):
+        expected[f"W{layer}"] = [layers[layer - 1], n_out]
+        expected[f"b{layer}"] = [n_out]
+    if names != set(expected):
+        wrong = sorted(names.symmetric_difference(expected))
+        raise ValueError(f"missing or too many: {shown(wrong)}")
+    for name, shape in expected.items():
+        tensor = file.get_slice(name)
+        if tensor.get_shape() != shape or tensor.get_dtype() != TENSOR_DTYPES[dtype]:
+            found = f"{tensor.get_dtype()} {tensor.get_shape()}"
+            raise ValueError(f"{name} is {found}, not {TENSOR_DTYPES[dtype]} {shape}")
+
+
+def _read(file: Any, name: str) -> Any:
+    value = file.get_tensor(name)
+    if not np.isfinite(value).all():
+        raise ValueError(f"{name} holds NaN or infinity")
+    return value

@@ -2,103 +2,148 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from fastmlp.callbacks import Callback
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 REFRESH_SECONDS = 0.1
 
+LEAST_BAR_COLUMNS = 4
+"""rich's least. Where it would be less, numbers after the bar give way: 80 columns hold all."""
 
-def show_progress(stream: TextIO) -> Callback:
-    """Return the callback that suits ``stream``."""
-    if stream.isatty() and os.environ.get("TERM") != "dumb":
-        return ProgressBar(stream)
+
+def show_progress(stream: TextIO) -> ProgressBar | ProgressLines:
+    """Return the callback that suits ``stream``; call its ``close`` in the end."""
+    if stream.isatty():
+        from rich.console import Console
+
+        console = Console(file=stream)  # looks at TERM and NO_COLOR
+        if not console.is_dumb_terminal:
+            return ProgressBar(console)
     return ProgressLines(stream)
 
 
-def _numbers(loss: float, accuracy: float) -> str:
-    return f"loss {loss:.4f}  accuracy {accuracy:7.2%}"
-
-
-def _describe(record: Any, n_samples: int) -> str:
-    text = _numbers(record.train_loss, record.train_accuracy)
-    if record.val_loss is not None:
-        text += f"  validation {_numbers(record.val_loss, record.val_accuracy)}"
-    if record.seconds > 0:
-        text += f"  {n_samples / record.seconds:,.0f} samples/s"
-    return text
-
-
 class ProgressLines(Callback):
-    """One plain line an epoch."""
+    """One plain line an epoch.
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
+    Parameters
+    ----------
+    stream : text stream
+    """
+
+    def __init__(self, stream: TextIO) -> None:
         self.stream = stream
 
     def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
         """Remember what the lines count."""
         self.epochs, self.n_samples = epochs, n_samples
 
-    def on_epoch_end(self, model: Any, epoch: Any) -> None:
+    def on_epoch_end(self, model: Any, epoch_record: Any) -> None:
         """Print the line."""
-        line = f"epoch {epoch.epoch}/{self.epochs}  {_describe(epoch, self.n_samples)}"
-        print(f"{line}  {epoch.seconds:.3f} s", file=self.stream, flush=True)
+        e = epoch_record
+        parts = [
+            f"epoch {e.epoch:{len(str(self.epochs))}}/{self.epochs}",
+            f"loss {e.train_loss:.4f}",
+            f"accuracy {e.train_accuracy:6.2%}",
+        ]
+        if e.val_loss is not None:
+            parts += [f"val loss {e.val_loss:.4f}", f"val accuracy {e.val_accuracy:6.2%}"]
+        if e.seconds > 0:
+            parts.append(f"{self.n_samples / e.seconds:,.0f} samples/s")
+        print("  ".join([*parts, f"{e.seconds:.3f} s"]), file=self.stream, flush=True)
+
+    def close(self) -> None:
+        """Every line is complete already."""
 
 
 class ProgressBar(Callback):
-    """A bar over all epochs with loss, accuracy, samples/s and the time that remains."""
+    """A bar over all epochs with loss, accuracy, samples/s and the time that remains.
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
-        from rich.console import Console
+    Parameters
+    ----------
+    console : rich.console.Console
+    """
+
+    def __init__(self, console: Console) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        # Refreshed by hand: rich's own refreshing thread would take a core from the training.
+        self.console = console
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[numbers]}"),
-            TimeRemainingColumn(),
-            console=Console(file=stream),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=console,
+            # Refreshed by hand: rich's own refreshing thread would take a core from the training.
             auto_refresh=False,
+            expand=True,
         )
         self._refreshed = 0.0
 
     def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
         """Start the bar."""
         self.epochs, self.n_samples, self.done = epochs, n_samples, 0
-        self.task = self.progress.add_task("", total=epochs * n_samples, numbers="")
+        self._validation: list[str] = []
+        self._state: tuple[int, list[str]] = (0, [])
+        self._task = self.progress.add_task("", total=epochs * n_samples, numbers="")
+        self._draw()
         self.progress.start()
-        self.began = time.perf_counter()
+        self._epoch_began = time.perf_counter()
 
     def on_progress(self, samples: int, loss: float, accuracy: float) -> None:
         """Move the bar inside an epoch."""
-        total = self.done * self.n_samples + samples
-        rate = total / max(time.perf_counter() - self.began, 1e-9)
-        self._show(self.done + 1, total, f"{_numbers(loss, accuracy)}  {rate:,.0f} samples/s")
+        seconds = time.perf_counter() - self._epoch_began
+        self._move(self.done * self.n_samples + samples, loss, accuracy, samples, seconds)
 
-    def on_epoch_end(self, model: Any, epoch: Any) -> None:
+    def on_epoch_end(self, model: Any, epoch_record: Any) -> None:
         """Move the bar to the end of the epoch."""
-        self.done = epoch.epoch
+        e = epoch_record
+        self.done = e.epoch
+        if e.val_loss is not None:
+            self._validation = [f"val {e.val_accuracy:6.2%}"]
         total = self.done * self.n_samples
-        self._show(
-            self.done, total, _describe(epoch, self.n_samples), last=self.done == self.epochs
-        )
-
-    def _show(self, epoch: int, total: int, numbers: str, last: bool = False) -> None:
-        now = time.perf_counter()
-        if last or now - self._refreshed >= REFRESH_SECONDS:
-            self._refreshed = now
-            self.progress.update(
-                self.task,
-                completed=total,
-                description=f"epoch {min(epoch, self.epochs)}/{self.epochs}",
-                numbers=numbers,
-                refresh=True,
-            )
+        self._move(total, e.train_loss, e.train_accuracy, self.n_samples, e.seconds)
+        self._epoch_began = time.perf_counter()
 
     def close(self) -> None:
-        """Leave the bar as it is and give the terminal back."""
+        """Show the last numbers, leave the bar as it is and give the terminal back."""
+        if self.progress.tasks:
+            self._draw()
         self.progress.stop()
+
+    def _move(self, total: int, loss: float, accuracy: float, samples: int, seconds: float) -> None:
+        parts = [f"loss {loss:.4f}", f"accuracy {accuracy:6.2%}", *self._validation]
+        if seconds > 0:
+            parts.append(f"{_short(samples / seconds)} samples/s")
+        self._state = (total, parts)
+        if time.perf_counter() - self._refreshed >= REFRESH_SECONDS:
+            self._draw()
+
+    def _draw(self) -> None:
+        total, parts = self._state
+        epoch = min(max(-(-total // self.n_samples), 1), self.epochs)
+        description = f"epoch {epoch:{len(str(self.epochs))}}/{self.epochs}"
+        # 8: three gaps and the time that remains.
+        room = self.console.width - len(description) - LEAST_BAR_COLUMNS - 8
+        while len(" ".join(parts)) > max(room, 0):
+            parts = parts[:-1]
+        self._refreshed = time.perf_counter()
+        self.progress.update(
+            self._task,
+            completed=total,
+            description=description,
+            numbers=" ".join(parts),
+            refresh=True,
+        )
+
+
+def _short(rate: float) -> str:
+    """Rate in three to four digits, as its place in the bar asks for."""
+    for unit, factor in (("M", 1e6), ("k", 1e3)):
+        if rate >= factor:
+            return f"{rate / factor:.{1 if rate < 10 * factor else 0}f}{unit}"
+    return f"{rate:.0f}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from fastmlp.checks import check_integer
+from fastmlp.checks import check_integer, parse_integer
 
 MOST_THREADS = 256
 
@@ -35,9 +35,7 @@ def threads_for(threads: int | None, products: int | None = None) -> int:
         return check_integer("threads", threads, 1, MOST_THREADS)
     named = os.environ.get("FASTMLP_NUM_THREADS")
     if named:
-        if not named.strip().isdigit():
-            raise ValueError(f"FASTMLP_NUM_THREADS must be an integer, not {named!r}")
-        threads = check_integer("FASTMLP_NUM_THREADS", int(named), 1, MOST_THREADS)
+        threads = parse_integer("FASTMLP_NUM_THREADS", named, 1, MOST_THREADS)
     else:
         threads = available_cores()
     return threads if products is None else max(1, min(threads, products // PRODUCTS_PER_THREAD))
@@ -62,22 +60,29 @@ def _core_of(processor: int) -> str:
 
 
 def _cgroup_quota() -> float | None:
-    """Processors' worth of time that the process's control group may use, or None."""
+    """Processors' worth of time that the process's control group may use, or None.
+
+    The least quota from the group up to the root counts: a group has no more than those around
+    it. In a container the path may be the host's, and only the root is there to be read.
+    """
+    quotas = []
     for line in _read("/proc/self/cgroup").splitlines():
         _, controllers, group = line.split(":", 2)
-        if controllers == "":
-            quota, _, period = _read(f"/sys/fs/cgroup{group}/cpu.max").partition(" ")
-        elif "cpu" in controllers.split(","):
-            folder = f"/sys/fs/cgroup/{controllers}{group}"
-            quota, period = (
-                _read(f"{folder}/cpu.cfs_quota_us"),
-                _read(f"{folder}/cpu.cfs_period_us"),
-            )
-        else:
+        if controllers and "cpu" not in controllers.split(","):
             continue
-        if quota.isdigit() and period.isdigit() and int(period):
-            return int(quota) / int(period)
-    return None
+        root = PurePosixPath("/sys/fs/cgroup", controllers)
+        own = root / group.lstrip("/")
+        for folder in (own, *own.parents):
+            if controllers:
+                quota = _read(f"{folder}/cpu.cfs_quota_us")
+                period = _read(f"{folder}/cpu.cfs_period_us")
+            else:
+                quota, _, period = _read(f"{folder}/cpu.max").partition(" ")
+            if quota.isdigit() and period.isdigit() and int(period):
+                quotas.append(int(quota) / int(period))
+            if folder == root:
+                break
+    return min(quotas, default=None)
 
 
 def _read(path: str) -> str:

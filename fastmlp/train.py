@@ -11,10 +11,16 @@ import contextlib
 import dataclasses
 import hashlib
 import importlib
+import io
 import json
+import math
+import os
 import platform
+import signal
 import sys
+import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,7 +31,7 @@ from fastmlp import __version__
 from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.callbacks import Callback
 from fastmlp.config import TrainConfig, add_flags, from_flags
-from fastmlp.data import Dataset, load_dataset, load_default_dataset
+from fastmlp.data import DataError, Dataset, load_dataset, load_default_dataset
 from fastmlp.threads import available_cores, threads_for
 
 PROGRAM = "fastmlp.train"
@@ -35,27 +41,40 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line, without the usage text that would push it off the screen."""
-        self.exit(USAGE, f"{PROGRAM}: error: {message}\n")
+        if message.startswith("unrecognized arguments"):
+            message += f" ({self.prog} --help lists what there is)"
+        self.exit(USAGE, f"{PROGRAM}: error: {_one_line(message)}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with ``arguments`` (default: those of the process); the exit status."""
+    if sys.stderr is None:  # closed by the caller; print would take stdout in its place
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a path need not be of the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")
     parser = _Parser(
         prog=f"python -m {PROGRAM}",
-        description="Train a multilayer perceptron and evaluate it on the test set.",
+        usage="%(prog)s [options]",
+        description="Train a multilayer perceptron and evaluate it on the test set. The result "
+        "goes to stdout, progress to stderr.",
         allow_abbrev=False,
     )
     add_flags(parser)
     parser.add_argument("--version", action="version", version=f"fastmlp {__version__}")
     config = from_flags(parser.parse_args(arguments))
     try:
-        return run(config)
-    except (ValueError, TypeError) as error:
-        return _fail(error, USAGE)
-    except (OSError, ArithmeticError, MemoryError, ImportError) as error:
+        # Numbers that overflow are said once, by the loss that is not finite.
+        with _plain_warnings(), np.errstate(over="ignore", invalid="ignore"):
+            return run(config)
+    except BrokenPipeError:  # whoever read the output has left, as ``| head`` does
+        return FAILED
+    except (DataError, OSError, ArithmeticError, MemoryError, ImportError) as error:
         return _fail(error, FAILED)
+    except ValueError as error:
+        return _fail(error, USAGE)
     except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
+        return _interrupted()
 
 
 def run(config: TrainConfig) -> int:
@@ -64,33 +83,24 @@ def run(config: TrainConfig) -> int:
     for flag, path in outputs.items():
         if path is not None:
             check_writable(Path(path), flag)
-    if not 0 <= config.val_fraction < 1:
-        raise ValueError(
-            f"--val-fraction must be at least 0 and below 1, not {config.val_fraction}"
-        )
     implementation = _implementation(config)
     threads = threads_for(config.threads)
-    _say(
-        config,
-        threads > available_cores()
-        and f"{threads} threads on {available_cores()} cores: they take turns, which is slower",
-    )
+    if threads > available_cores() and not config.quiet:
+        _say(f"{threads} threads on {available_cores()} cores take turns, which is slower")
 
     start = time.perf_counter()
     data = _load(config)
     train, validation = _split(data, config)
     load_seconds = time.perf_counter() - start
 
-    model = implementation.MLP(
-        [data.x_train.shape[1], *config.hidden, data.n_classes],
-        activation=config.activation,
-        init=config.init,
-        dtype=config.dtype,
-        seed=config.seed,
-    )
+    model = _model(implementation, data, config)
     start = time.perf_counter()
     try:
-        with _progress(config) as callbacks, _blas_threads(config, threads):
+        with (
+            _leaving_on_ctrl_c() as training_begins,
+            _progress(config) as progress,
+            _blas_threads(config, threads),
+        ):
             history = implementation.fit(
                 model,
                 *train,
@@ -99,16 +109,14 @@ def run(config: TrainConfig) -> int:
                 optimizer=implementation.SGD(lr=config.lr),
                 seed=config.seed,
                 validation_data=validation,
-                callbacks=callbacks,
+                callbacks=[training_begins, *progress],
                 threads=threads,
             )
+        train_seconds = time.perf_counter() - start - history.compile_seconds
+        test = _test(implementation, model, data, config, threads)
     except KeyboardInterrupt:
         _save(model, config)
-        saved = f"; the model so far is in {config.save}" if config.save else ""
-        return _fail(f"interrupted{saved}", INTERRUPTED)
-    compile_seconds = getattr(history, "compile_seconds", 0.0)
-    train_seconds = time.perf_counter() - start - compile_seconds
-    test = implementation.evaluate(model, data.x_test, data.y_test, threads=threads)
+        return _interrupted(f"; the model so far is in {config.save}" if config.save else "")
     _save(model, config)
 
     seconds = sum(epoch.seconds for epoch in history.epochs)
@@ -127,10 +135,10 @@ def run(config: TrainConfig) -> int:
         "n_train": len(train[1]),
         "n_test": len(data.y_test),
         "parameters": model.n_parameters,
-        "epochs": [dataclasses.asdict(epoch) for epoch in history.epochs],
+        "epochs": [_epoch(epoch) for epoch in history.epochs],
         "train_seconds": train_seconds,
         "load_seconds": load_seconds,
-        "compile_seconds": compile_seconds,
+        "compile_seconds": history.compile_seconds,
         "test_loss": test.loss,
         "test_accuracy": test.accuracy,
         "samples_per_second": len(history.epochs) * len(train[1]) / seconds if seconds else None,
@@ -156,19 +164,31 @@ def _implementation(config: TrainConfig) -> Any:
     if config.engine == "fast":
         return importlib.import_module("fastmlp")
     try:
-        return importlib.import_module("reference")
-    except ModuleNotFoundError:
+        module = importlib.import_module("reference")
+    except ModuleNotFoundError as error:
+        if error.name != "reference":
+            raise
+        module = None
+    if not hasattr(module, "MLP"):  # absent, or a package of that name which is not ours
         raise ImportError(
             "--engine reference needs the package reference/, which only a checkout of fastmlp "
             "has: run from its top folder"
-        ) from None
+        )
+    return module
 
 
 def _load(config: TrainConfig) -> Dataset:
     if config.data is not None:
-        return load_dataset(config.data)
+        try:
+            return load_dataset(config.data)
+        except DataError:
+            raise
+        except ValueError as error:
+            raise ValueError(f"--data: {error}") from None
     data, reason = load_default_dataset()
-    _say(config, reason)
+    if reason is not None:
+        # Said to the quiet, too: it is another data set than the one they asked for.
+        _say(f"MNIST cannot be had, so this trains on {data.name}: {reason}")
     return data
 
 
@@ -176,16 +196,48 @@ def _split(data: Dataset, config: TrainConfig) -> tuple[Any, Any]:
     """Training set and, if asked for, validation set, with every class in equal shares."""
     if config.val_fraction == 0:
         return (data.x_train, data.y_train), None
-    from sklearn.model_selection import train_test_split
-
-    rows = np.arange(len(data.y_train))
-    try:
-        kept, held_out = train_test_split(
-            rows, test_size=config.val_fraction, random_state=config.seed, stratify=data.y_train
+    # `fit` draws the order of its epochs 1, 2, ... from (seed, epoch).
+    rng = np.random.default_rng((config.seed, 0))
+    held_out = np.zeros(len(data.y_train), dtype=bool)
+    for label in range(data.n_classes):
+        rows = rng.permutation(np.flatnonzero(data.y_train == label))
+        # One sample at least stays to train on.
+        count = min(round(config.val_fraction * len(rows)), len(rows) - 1)
+        held_out[rows[: max(count, 0)]] = True
+    if not held_out.any():
+        raise ValueError(
+            f"--val-fraction {config.val_fraction:g} holds out none of {len(held_out)} samples in "
+            f"{data.n_classes} classes"
         )
-    except ValueError as error:
-        raise ValueError(f"--val-fraction {config.val_fraction}: {error}") from None
-    return tuple((data.x_train[part], data.y_train[part]) for part in (kept, held_out))  # type: ignore[return-value]
+    train, validation = ((data.x_train[rows], data.y_train[rows]) for rows in (~held_out, held_out))
+    return train, validation
+
+
+def _model(implementation: Any, data: Dataset, config: TrainConfig) -> Any:
+    layers = [data.x_train.shape[1], *config.hidden, data.n_classes]
+    try:
+        return implementation.MLP(
+            layers,
+            activation=config.activation,
+            init=config.init,
+            dtype=config.dtype,
+            seed=config.seed,
+        )
+    except (MemoryError, ValueError, OverflowError) as error:
+        # Every value was checked with its flag: what is left are sizes beyond the memory.
+        sizes = "-".join(map(str, layers))
+        raise MemoryError(f"--hidden: a network of {sizes} cannot be made: {error}") from None
+
+
+def _test(implementation: Any, model: Any, data: Dataset, config: TrainConfig, threads: int) -> Any:
+    """Loss and accuracy on the test set."""
+    test = implementation.evaluate(model, data.x_test, data.y_test, threads=threads)
+    if not math.isfinite(test.loss):
+        raise FloatingPointError(
+            f"the loss on the test set is {test.loss} after the last step; try a learning rate "
+            f"below {config.lr:g}"
+        )
+    return test
 
 
 @contextlib.contextmanager
@@ -195,11 +247,44 @@ def _progress(config: TrainConfig) -> Iterator[list[Callback]]:
         return
     from fastmlp.progress import show_progress
 
-    callback = show_progress(sys.stderr)
+    progress = show_progress(sys.stderr)
     try:
-        yield [callback]
+        yield [progress]
     finally:
-        getattr(callback, "close", lambda: None)()
+        progress.close()
+
+
+@contextlib.contextmanager
+def _leaving_on_ctrl_c() -> Iterator[Callback]:
+    """End the process at once on Ctrl-C, until the callback that this gives hears of training.
+
+    Compiling takes seconds and calls Python from inside LLVM, where a KeyboardInterrupt is printed
+    and lost, or leaves a kernel half-made. Nothing has been learned by then that could be saved.
+    """
+
+    def leave(*_: object) -> None:
+        _fail("interrupted", INTERRUPTED)
+        os._exit(INTERRUPTED)
+
+    class TrainingBegins(Callback):
+        def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
+            restore()
+
+    def restore() -> None:
+        if replaced:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    # Another handler is another program's business; only the main thread may set one.
+    replaced = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if replaced:
+        signal.signal(signal.SIGINT, leave)
+    try:
+        yield TrainingBegins()
+    finally:
+        restore()
 
 
 def _blas_threads(config: TrainConfig, threads: int) -> contextlib.AbstractContextManager[Any]:
@@ -217,52 +302,115 @@ def _save(model: Any, config: TrainConfig) -> None:
         return
     from fastmlp.model_file import save
 
-    save(model, config.save)
+    try:
+        save(model, config.save)
+    except ValueError as error:  # parameters that are not finite
+        raise FloatingPointError(error) from None
+
+
+def _epoch(record: Any) -> dict[str, Any]:
+    """Fields of an epoch; a loss that is not finite, as validation may have it, is null in JSON."""
+    fields = dataclasses.asdict(record).items()
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in fields
+    }
 
 
 def _report(result: dict[str, Any], config: TrainConfig) -> None:
     text = json.dumps(result, indent=2, allow_nan=False)
     if config.json == "-":
-        print(text)
+        _print_result(text)
         return
     if config.json is not None:
         write_atomically(Path(config.json), f"{text}\n".encode())
+    epochs = result["epochs"]
     rows = {
         "data": f"{result['data']}, {result['n_train']:,} training samples, "
         f"{result['n_test']:,} test samples",
         "network": f"{'-'.join(map(str, result['layers']))} {result['activation']}, "
         f"{result['parameters']:,} parameters, {result['dtype']}",
-        "training": f"{len(result['epochs'])} epochs, {result['optimizer']} at learning rate "
+        "training": f"{_count(len(epochs), 'epoch')}, {result['optimizer']} at learning rate "
         f"{result['learning_rate']:g}, batch size {result['batch_size']}, seed {result['seed']}",
-        "test accuracy": f"{result['test_accuracy']:.2%}",
-        "test loss": f"{result['test_loss']:.4f}",
     }
+    if epochs and epochs[-1]["val_loss"] is not None:
+        rows["validation"] = (
+            f"accuracy {epochs[-1]['val_accuracy']:.2%}, loss {epochs[-1]['val_loss']:.4f}"
+        )
+    rows["test accuracy"] = f"{result['test_accuracy']:.2%}"
+    rows["test loss"] = f"{result['test_loss']:.4f}"
     if result["samples_per_second"]:
-        per_epoch = sum(e["seconds"] for e in result["epochs"]) / len(result["epochs"])
+        per_epoch = sum(epoch["seconds"] for epoch in epochs) / len(epochs)
         rows["time per epoch"] = f"{per_epoch:.4f} s"
         rows["throughput"] = (
-            f"{result['samples_per_second']:,.0f} samples/s on {result['threads']} threads"
+            f"{result['samples_per_second']:,.0f} samples/s on "
+            f"{_count(result['threads'], 'thread')}"
         )
     rows["time"] = (
         f"{result['train_seconds']:.2f} s training, {result['load_seconds']:.2f} s loading, "
         f"{result['compile_seconds']:.2f} s compiling"
     )
-    for name, value in rows.items():
-        print(f"{name:>14}  {value}")
+    _print_result("\n".join(f"{name:>14}  {value}" for name, value in rows.items()))
 
 
-def _say(config: TrainConfig, line: str | bool | None) -> None:
-    if line and not config.quiet:
-        print(line, file=sys.stderr)
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _print_result(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except OSError:
+        # What is still buffered would fail once more, with a traceback, when Python ends.
+        with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        raise
+
+
+def _say(message: object, kind: str = "") -> None:
+    print(f"{PROGRAM}: {kind}{_one_line(message)}", file=sys.stderr, flush=True)
 
 
 def _fail(error: object, status: int) -> int:
-    line = " ".join(str(error).split()) or type(error).__name__
-    print(f"{PROGRAM}: error: {line}", file=sys.stderr)
+    if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
+        error = f"{error.filename}: {error.strerror}"
+    with contextlib.suppress(BrokenPipeError):
+        _say(str(error) or type(error).__name__, "error: ")
     return status
 
 
+def _interrupted(saved: str = "") -> int:
+    # A KeyboardInterrupt that has left the text of an exec, as imports run many, makes CPython end
+    # the process by the signal and not with the status that it returns. The next exec forgets it.
+    exec("")
+    return _fail(f"interrupted{saved}", INTERRUPTED)
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show a warning as one line, without the place in the source that issued it."""
+
+    def show(message: Warning | str, *place: Any, **more: Any) -> None:
+        _say(message, "warning: ")
+
+    previous = warnings.showwarning
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = previous
+
+
 def _peak_rss_bytes() -> int | None:
+    # Not ru_maxrss on Linux: it begins with the memory of the process that started this one.
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     try:
         import resource
     except ImportError:  # not on Windows

@@ -52,7 +52,7 @@ class Team:
                 self._task(thread)
             except BaseException as error:
                 self._error = error
-                self.cells[[HALT, ABANDONED]] = 1
+                self._abandon()
             self._ended.release()
 
     def run(
@@ -67,10 +67,20 @@ class Team:
         if brief and self.threads == 1:
             task(0)
             return
-        self._start()
-        self._task = task
-        for begin in self._begin:
-            begin.release()
+        try:
+            self._start()
+            self._task = task
+            for begin in self._begin:
+                begin.release()
+            self._wait(watch)
+        except BaseException:
+            # Ctrl-C may come while only some threads have begun: they must not wait for the rest.
+            self._abandon()
+            self.close()
+            raise
+
+    def _wait(self, watch: Callable[[], None]) -> None:
+        """Wait for all threads to end; raise what ``watch`` or a thread raised."""
         running = self.threads
         interruption: BaseException | None = None
         while running:
@@ -82,11 +92,13 @@ class Team:
             except BaseException as error:
                 interruption = error
                 self.cells[STOP] = 1
-        if interruption is not None:
-            raise interruption
-        if self._error is not None:
-            failure, self._error = self._error, None
+        failure = interruption or self._error
+        if failure is not None:
             raise failure
+
+    def _abandon(self) -> None:
+        """Let no thread wait at a barrier any more."""
+        self.cells[[STOP, HALT, ABANDONED]] = 1
 
     def close(self) -> None:
         """End the threads."""

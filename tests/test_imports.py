@@ -1,0 +1,160 @@
+"""The import direction: which room of the package may know which."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted([*ROOT.glob("fastmlp/**/*.py"), *ROOT.glob("reference/**/*.py")])
+
+OUTSIDE = {"llvmlite", "numba", "numpy", "platformdirs", "rich", "safetensors", "scipy", "sklearn"}
+
+# Room: what its modules may import of the package, and from outside. Deeper rooms come first.
+PLAIN = {"fastmlp.checks", "fastmlp.initializers", "fastmlp.paths", "fastmlp.atomic"}
+CORE = {
+    *PLAIN,
+    "fastmlp.engine",
+    "fastmlp.inputs",
+    "fastmlp.threads",
+    "fastmlp.callbacks",
+    "fastmlp.optimizers",
+    "fastmlp.schedules",
+}
+TRAINING = {*CORE, "fastmlp.model", "fastmlp.training"}
+ROOMS = {
+    "fastmlp.kernels": ({"fastmlp.kernels", "fastmlp.paths"}, {"numpy", "numba", "llvmlite"}),
+    "fastmlp.engine": ({"fastmlp.engine", "fastmlp.kernels", "fastmlp.paths"}, {"numpy", "numba"}),
+    "fastmlp.data": (
+        {"fastmlp.data", "fastmlp.paths", "fastmlp.atomic"},
+        {"numpy", "rich", "sklearn"},
+    ),
+    "fastmlp.paths": (set(), {"platformdirs"}),
+    "fastmlp.atomic": (set(), set()),
+    "fastmlp.checks": (set(), set()),
+    "fastmlp.callbacks": (set(), set()),
+    "fastmlp.initializers": (set(), {"numpy"}),
+    "fastmlp.optimizers": ({"fastmlp.checks"}, set()),
+    "fastmlp.schedules": ({"fastmlp.checks"}, set()),
+    "fastmlp.threads": ({"fastmlp.checks"}, set()),
+    "fastmlp.inputs": ({"fastmlp.checks"}, {"numpy"}),
+    # A model saves itself: the only import upwards, at the call.
+    "fastmlp.model": ({*CORE, "fastmlp.model_file"}, {"numpy"}),
+    "fastmlp.model_file": ({*PLAIN, "fastmlp.model"}, {"numpy", "safetensors"}),
+    "fastmlp.training": ({*CORE, "fastmlp.model"}, {"numpy"}),
+    "fastmlp.progress": ({"fastmlp.callbacks"}, {"rich"}),
+    # Faces to the outside: each on the training loop, none on another face.
+    "fastmlp.checkpoint": ({*TRAINING, "fastmlp.model_file"}, OUTSIDE),
+    "fastmlp.export": (TRAINING, {*OUTSIDE, "onnx"}),
+    "fastmlp.report": (TRAINING, {*OUTSIDE, "matplotlib"}),
+    "fastmlp.distributed": (TRAINING, {*OUTSIDE, "mpi4py"}),
+    "fastmlp.sklearn": (TRAINING, OUTSIDE),
+    "fastmlp.config": ({"fastmlp"}, OUTSIDE),
+    "fastmlp.train": ({"fastmlp"}, {*OUTSIDE, "threadpoolctl"}),
+    "fastmlp": ({"fastmlp"}, set()),
+    "reference.mnist": ({"reference", "fastmlp"}, {"numpy"}),
+    "reference": ({"reference"}, {"numpy"}),
+}
+
+
+def module_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def is_type_checking(node):
+    return isinstance(node, ast.If) and ast.unparse(node.test) in (
+        "TYPE_CHECKING",
+        "typing.TYPE_CHECKING",
+    )
+
+
+def imports_of(path, typing=False):
+    """Full names that the module imports, at its top or in a function; ``typing``: for types."""
+    package = path.relative_to(ROOT).parent.parts
+    names = set()
+
+    def visit(node, for_types):
+        if isinstance(node, ast.Import) and for_types == typing:
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and for_types == typing:
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                # ``from a import b``: b may be a module, and then it is a.b that is known.
+                inner = f"{base}.{alias.name}"
+                folder = ROOT.joinpath(*inner.split("."))
+                is_module = folder.is_dir() or folder.with_suffix(".py").is_file()
+                names.add(inner if is_module else base)
+        for child in ast.iter_child_nodes(node):
+            visit(child, for_types or is_type_checking(node))
+
+    visit(ast.parse(path.read_text()), False)
+    return names
+
+
+def is_in(name, rooms):
+    return any(name == room or name.startswith(f"{room}.") for room in rooms)
+
+
+def room_of(module):
+    """The longest room that holds ``module``; the bare package is a room of its file alone."""
+    rooms = [room for room in ROOMS if module == room or module.startswith(f"{room}.")]
+    room = max(rooms, key=len, default="fastmlp")
+    assert room != "fastmlp" or module == "fastmlp", f"{module} has no row in the table"
+    return room
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_a_module_imports_only_what_its_room_may_know(path):
+    inside, outside = ROOMS[room_of(module_of(path))]
+    wrong = {
+        name
+        for name in imports_of(path)
+        if name.partition(".")[0] not in sys.stdlib_module_names
+        and not is_in(name, inside)
+        and not is_in(name, outside)
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if is_in(module_of(p), {"fastmlp.kernels", "fastmlp.engine"})]
+)
+def test_the_engine_knows_the_model_and_its_input_by_type_only(path):
+    ours = {n for n in imports_of(path, typing=True) if n.startswith("fastmlp")}
+    assert all(is_in(name, {"fastmlp.model", "fastmlp.inputs"}) for name in ours)
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if p.is_relative_to(ROOT / "fastmlp")], ids=module_of
+)
+def test_nothing_in_the_wheel_imports_the_reference(path):
+    for names in (imports_of(path), imports_of(path, typing=True)):
+        assert not any(is_in(name, {"reference", "tests", "benchmarks"}) for name in names)
+
+
+def test_the_walk_sees_every_form_of_import(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    (tmp_path / "fastmlp" / "kernels").mkdir(parents=True)
+    (tmp_path / "fastmlp" / "paths.py").touch()
+    path = tmp_path / "fastmlp" / "kernels" / "k.py"
+    path.write_text(
+        "import numpy as np, torch.nn\n"
+        "from fastmlp import paths\n"
+        "from ..paths import cache_directory\n"
+        "from . import other\n"
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from fastmlp.model import MLP\n"
+        "def f():\n    from sklearn import datasets\n"
+    )
+    assert imports_of(path) == {
+        "numpy",
+        "torch.nn",
+        "fastmlp.paths",
+        "fastmlp.kernels",
+        "typing",
+        "sklearn",
+    }
+    assert imports_of(path, typing=True) == {"fastmlp.model"}

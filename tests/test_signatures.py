@@ -1,0 +1,105 @@
+"""Every implementation has the same API: names, parameters, defaults, fields, in one order."""
+
+import dataclasses
+import inspect
+
+import pytest
+
+from benchmarks.implementations import IMPLEMENTATIONS, SHARED_NAMES
+
+EXPECTED = IMPLEMENTATIONS["reference"]
+OTHERS = {name: module for name, module in IMPLEMENTATIONS.items() if module is not EXPECTED}
+
+FUNCTIONS = ["evaluate", "fit", "loss_and_gradients"]
+METHODS = {
+    "MLP": ["__init__", "logits", "predict", "predict_proba"],
+    "SGD": ["__init__"],
+    "Callback": ["on_epoch_end", "on_progress", "on_train_begin"],
+}
+ATTRIBUTES = [
+    "activation",
+    "biases",
+    "dtype",
+    "init",
+    "layers",
+    "n_parameters",
+    "seed",
+    "uint8_scale",
+    "weights",
+]
+other = pytest.mark.parametrize("name", OTHERS)
+
+
+def signature(function):
+    """Names, kinds and defaults; annotations may say more or less."""
+    parameters = inspect.signature(function).parameters.values()
+    return [(p.name, p.kind, p.default) for p in parameters]
+
+
+def public(cls):
+    return [name for name, _ in inspect.getmembers(cls, callable) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_every_shared_name_is_public(name):
+    module = IMPLEMENTATIONS[name]
+    for shared in SHARED_NAMES:
+        assert hasattr(module, shared)
+        assert shared in module.__all__
+
+
+def test_every_shared_name_is_compared_here():
+    classes = ["Epoch", "Evaluation", "Gradients", "History"]
+    assert sorted([*FUNCTIONS, *METHODS, *classes]) == sorted(SHARED_NAMES)
+
+
+@other
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_functions_have_equal_signatures(name, function):
+    ours, expected = getattr(OTHERS[name], function), getattr(EXPECTED, function)
+    assert signature(ours) == signature(expected)
+
+
+@other
+@pytest.mark.parametrize(("cls", "method"), [(c, m) for c, ms in METHODS.items() for m in ms])
+def test_methods_have_equal_signatures(name, cls, method):
+    ours = getattr(getattr(OTHERS[name], cls), method)
+    expected = getattr(getattr(EXPECTED, cls), method)
+    assert signature(ours) == signature(expected)
+
+
+@other
+def test_methods_of_one_name_have_equal_signatures(name):
+    """Those beyond the table above, too, as soon as both have them."""
+    for cls in METHODS:
+        ours, expected = getattr(OTHERS[name], cls), getattr(EXPECTED, cls)
+        for method in set(public(ours)) & set(public(expected)):
+            assert signature(getattr(ours, method)) == signature(getattr(expected, method))
+
+
+@other
+def test_models_have_the_same_attributes_of_the_same_types_and_values(name):
+    ours, expected = OTHERS[name].MLP([3, 4, 2]), EXPECTED.MLP([3, 4, 2])
+    for attribute in ATTRIBUTES:
+        value, wanted = getattr(ours, attribute), getattr(expected, attribute)
+        assert type(value) is type(wanted)
+        if attribute in ("weights", "biases"):
+            assert [(a.shape, a.dtype) for a in value] == [(a.shape, a.dtype) for a in wanted]
+        else:
+            assert value == wanted
+
+
+@other
+@pytest.mark.parametrize("cls", ["Epoch", "History", "SGD"])
+def test_dataclasses_have_the_same_fields_in_one_order(name, cls):
+    ours, expected = getattr(OTHERS[name], cls), getattr(EXPECTED, cls)
+    fields = [(field.name, field.default) for field in dataclasses.fields(ours)]
+    assert fields == [(field.name, field.default) for field in dataclasses.fields(expected)]
+    frozen = ours.__dataclass_params__.frozen
+    assert frozen == expected.__dataclass_params__.frozen
+
+
+@other
+@pytest.mark.parametrize("cls", ["Evaluation", "Gradients"])
+def test_named_tuples_have_the_same_fields_in_one_order(name, cls):
+    assert getattr(OTHERS[name], cls)._fields == getattr(EXPECTED, cls)._fields
