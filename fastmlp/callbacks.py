@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+from fastmlp.checks import shown
 
 
 class Callback:
@@ -20,3 +23,18 @@ class Callback:
     def on_epoch_end(self, model: Any, epoch_record: Any) -> bool | None:
         """After an epoch, with its `Epoch` record; a true answer ends the training."""
         return None
+
+
+def check_callbacks(callbacks: Any) -> Sequence[Callback]:
+    """Check that each has the methods of a `Callback`; it need not be one by class."""
+    try:
+        checked = list(callbacks)
+    except TypeError:
+        raise TypeError(f"callbacks must be a sequence, not {shown(callbacks)}") from None
+    for callback in checked:
+        for method in ("on_train_begin", "on_progress", "on_epoch_end"):
+            if not callable(getattr(callback, method, None)):
+                raise TypeError(
+                    f"callbacks must have a method {method}: {shown(callback)} has none"
+                )
+    return checked

@@ -75,7 +75,7 @@ class TrainConfig:
         metavar="SHARE",
     )
     hidden: tuple[int, ...] = _option(
-        (256,),
+        (256, 128),
         "network",
         "hidden layer sizes; none after the flag: no hidden layer",
         type=_integer(1),
@@ -86,12 +86,12 @@ class TrainConfig:
     init: str = _option("he_normal", "network", "initial parameters", choices=tuple(INITIALIZERS))
     dtype: str = _option("float32", "network", "of parameters and arithmetic", choices=DTYPES)
     optimizer: str = _option("sgd", "training", "rule of the update", choices=OPTIMIZERS)
-    lr: float = _option(0.1, "training", "learning rate", type=_number(0), metavar="RATE")
+    lr: float = _option(0.2, "training", "learning rate", type=_number(0), metavar="RATE")
     epochs: int = _option(
-        20, "training", "passes over the training set", type=_integer(0), metavar="N"
+        12, "training", "passes over the training set", type=_integer(0), metavar="N"
     )
     batch_size: int | str = _option(
-        32, "training", "samples in a step, or 'full'", type=_parser(_parse_batch_size), metavar="N"
+        64, "training", "samples in a step, or 'full'", type=_parser(_parse_batch_size), metavar="N"
     )
     seed: int = _option(
         0, "training", "decides everything that is random", type=_integer(0), metavar="N"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastmlp.checks import check_choice, check_integer, check_number
+from fastmlp.checks import check_choice, check_integer, check_number, shown
 from fastmlp.engine.layout import aligned_zeros, parameter_layout, parameter_views
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.inputs import check_samples
@@ -135,16 +135,15 @@ def _check_layers(layers: Sequence[int]) -> tuple[int, ...]:
     try:
         sizes = tuple(check_integer("every size in layers", size, 1) for size in layers)
     except TypeError as error:
-        raise TypeError(f"layers must be a sequence of integers, not {layers!r}") from error
+        raise TypeError(f"layers must be a sequence of integers, not {shown(layers)}") from error
     if len(sizes) < 2:
         raise ValueError(f"layers needs an input and an output size, not {list(sizes)}")
     return sizes
 
 
 def _check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    try:
-        checked = np.dtype(np.void if dtype is None else dtype).newbyteorder("=")
-    except TypeError:
-        checked = np.dtype(np.void)
-    check_choice("dtype", checked.name if checked.kind == "f" else repr(dtype), DTYPES)
-    return checked
+    for name in DTYPES:
+        # None would be equal to NumPy's default, float64.
+        if dtype is not None and dtype == np.dtype(name):
+            return np.dtype(name)
+    raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {shown(dtype)}")

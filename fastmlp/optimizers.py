@@ -20,4 +20,4 @@ class SGD:
     lr: float = 0.1
 
     def __post_init__(self) -> None:
-        check_number("lr", self.lr, least=0)
+        object.__setattr__(self, "lr", check_number("lr", self.lr, least=0))

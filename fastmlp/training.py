@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.callbacks import Callback
-from fastmlp.checks import check_integer
+from fastmlp.callbacks import Callback, check_callbacks
+from fastmlp.checks import check_integer, shown
 from fastmlp.engine.layout import parameter_views
 from fastmlp.inputs import Samples, check_labels, check_samples
 from fastmlp.model import MLP, PREDICT_ROWS
@@ -136,15 +136,22 @@ def fit(
     samples = _labelled(model, x, y, "")
     validation = None
     if validation_data is not None:
-        if len(validation_data) != 2:
-            raise ValueError(f"validation_data must be (x, y), not {len(validation_data)} items")
-        validation = _labelled(model, *validation_data, "validation_")
+        try:
+            x_val, y_val = validation_data
+        except (TypeError, ValueError):
+            given = shown(validation_data)
+            raise TypeError(f"validation_data must be a pair (x, y), not {given}") from None
+        validation = _labelled(model, x_val, y_val, "validation_")
     epochs = check_integer("epochs", epochs, 0)
     rows = _check_batch_size(batch_size, samples.count)
     optimizer = _check_optimizer(optimizer)
     seed = check_integer("seed", seed, 0)
+    if not isinstance(shuffle, bool):
+        raise TypeError(f"shuffle must be True or False, not {shown(shuffle)}")
+    callbacks = check_callbacks(callbacks)
     threads = threads_for(threads, samples.count * len(model.parameters))
 
+    start = time.perf_counter()
     from fastmlp.engine.engine import Engine, NonFiniteLossError
 
     def watch(done: int, loss: float, hits: float) -> None:
@@ -155,7 +162,6 @@ def fit(
     # Validation wants more rows at a time than a small batch has.
     workspace_rows = max(rows, min(validation.count, PREDICT_ROWS) if validation else 0)
     with Engine(model, workspace_rows, threads) as engine:
-        start = time.perf_counter()
         engine.compile(samples)
         history.compile_seconds = time.perf_counter() - start
         for callback in callbacks:
@@ -232,7 +238,7 @@ def _labelled(model: MLP, x: Any, y: Any, prefix: str) -> Samples:
 def _check_batch_size(batch_size: int | str, n_samples: int) -> int:
     if isinstance(batch_size, str):
         if batch_size != "full":
-            raise ValueError(f"batch_size must be an integer or 'full', not {batch_size!r}")
+            raise ValueError(f"batch_size must be an integer or 'full', not {shown(batch_size)}")
         return n_samples
     return min(check_integer("batch_size", batch_size, 1), n_samples)
 

@@ -17,9 +17,15 @@ from .functions import Array
 Entry = TypeVar("Entry")
 
 
+def shown(value: Any) -> str:
+    """repr(value) on one line of at most 80 characters, whatever the value is."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 def check_integer(name: str, value: Any, minimum: int, also: str = "") -> int:
     """Value as an int that is at least `minimum`; `also` names what else the caller allows."""
-    allowed = f"{name} must be an integer >= {minimum}{also}, got {value!r}"
+    allowed = f"{name} must be an integer >= {minimum}{also}, got {shown(value)}"
     try:
         number = operator.index(value)
     except TypeError:
@@ -33,10 +39,13 @@ def check_integer(name: str, value: Any, minimum: int, also: str = "") -> int:
 
 def check_number(name: str, value: Any, minimum: float) -> float:
     """Value as a finite float that is at least `minimum`."""
-    allowed = f"{name} must be a finite number >= {minimum:g}, got {value!r}"
+    allowed = f"{name} must be a finite number >= {minimum:g}, got {shown(value)}"
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(allowed)
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an int beyond float64
+        raise ValueError(allowed) from None
     if not math.isfinite(number) or number < minimum:
         raise ValueError(allowed)
     return number
@@ -45,7 +54,7 @@ def check_number(name: str, value: Any, minimum: float) -> float:
 def check_name(name: str, value: Any, table: Mapping[str, Entry]) -> str:
     """Value if it is a key of the table."""
     if value not in list(table):
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, table))}, got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, table))}, got {shown(value)}")
     return str(value)
 
 
@@ -54,7 +63,7 @@ def check_dtype(value: Any) -> np.dtype[Any]:
     for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
         if value is not None and value == dtype:  # None would be equal to NumPy's default, float64
             return dtype
-    raise ValueError(f"dtype must be 'float32' or 'float64', got {value!r}")
+    raise ValueError(f"dtype must be 'float32' or 'float64', got {shown(value)}")
 
 
 def check_layers(value: Any) -> tuple[int, ...]:
@@ -62,9 +71,11 @@ def check_layers(value: Any) -> tuple[int, ...]:
     try:
         sizes = tuple(value)
     except TypeError:
-        raise TypeError(f"layers must be a sequence of integers, got {value!r}") from None
+        raise TypeError(f"layers must be a sequence of integers, got {shown(value)}") from None
     if len(sizes) < 2:
-        raise ValueError(f"layers must hold at least two sizes, input and output, got {value!r}")
+        raise ValueError(
+            f"layers must hold at least two sizes, input and output, got {shown(value)}"
+        )
     return tuple(check_integer(f"layers[{i}]", size, 1) for i, size in enumerate(sizes))
 
 
@@ -73,7 +84,7 @@ def check_batch_size(value: Any, n_samples: int) -> int:
     also = " or 'full'"
     if isinstance(value, str):
         if value != "full":
-            raise ValueError(f"batch_size must be an integer >= 1{also}, got {value!r}")
+            raise ValueError(f"batch_size must be an integer >= 1{also}, got {shown(value)}")
         return n_samples
     return min(check_integer("batch_size", value, 1, also), n_samples)
 

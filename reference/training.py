@@ -9,7 +9,15 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from .functions import Array, cross_entropy, cross_entropy_derivative, log_softmax
-from .inputs import as_batch, check_batch_size, check_integer, check_number, check_x, check_y
+from .inputs import (
+    as_batch,
+    check_batch_size,
+    check_integer,
+    check_number,
+    check_x,
+    check_y,
+    shown,
+)
 from .network import MLP
 
 
@@ -26,7 +34,7 @@ class SGD:
     lr: float = 0.1
 
     def __post_init__(self) -> None:
-        check_number("lr", self.lr, 0)
+        object.__setattr__(self, "lr", check_number("lr", self.lr, 0))
 
     def update(self, W: Array, dW: Array) -> None:
         """W ← W − lr · dW, in place, in the dtype of W."""
@@ -138,9 +146,12 @@ def fit(
     epochs = check_integer("epochs", epochs, 0)
     seed = check_integer("seed", seed, 0)
     rows_a_step = check_batch_size(batch_size, n)
+    if not isinstance(shuffle, bool):
+        raise TypeError(f"shuffle must be True or False, got {shown(shuffle)}")
+    callbacks = _check_callbacks(callbacks)
     optimizer = SGD() if optimizer is None else optimizer
     if not isinstance(optimizer, SGD):
-        raise TypeError(f"optimizer must be an SGD, got {optimizer!r}")
+        raise TypeError(f"optimizer must be an SGD, got {shown(optimizer)}")
     if validation_data is not None:
         validation_data = _check_validation_data(model, validation_data)
 
@@ -182,8 +193,9 @@ def evaluate(model: MLP, x: Any, y: Any, *, threads: int | None = None) -> Evalu
     """
     x = check_x("x", x, model.layers[0], model.dtype)
     y = check_y("y", y, x.shape[0], model.layers[-1])
-    logits = model.logits(x)  # (n, n_classes)
-    losses = cross_entropy(log_softmax(logits), y)
+    with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
+        logits = model.logits(x)  # (n, n_classes)
+        losses = cross_entropy(log_softmax(logits), y)
     return Evaluation(
         loss=float(losses.mean(dtype=np.float64)),
         accuracy=float((logits.argmax(axis=1) == y).mean()),
@@ -261,6 +273,19 @@ def _backpropagate(model: MLP, X: Array, y: Array) -> tuple[Array, Array, list[A
     hits = Z[-1].argmax(axis=1) == y
     dW, db = model.backward(A, Z, cross_entropy_derivative(log_P, y))
     return losses, hits, dW, db
+
+
+def _check_callbacks(callbacks: Any) -> list[Callback]:
+    """Check that each has the methods of a Callback; it need not be one by class."""
+    try:
+        checked = list(callbacks)
+    except TypeError:
+        raise TypeError(f"callbacks must be a sequence, got {shown(callbacks)}") from None
+    for callback in checked:
+        for method in ("on_train_begin", "on_progress", "on_epoch_end"):
+            if not callable(getattr(callback, method, None)):
+                raise TypeError(f"callbacks must have a method {method}, got {shown(callback)}")
+    return checked
 
 
 def _check_validation_data(model: MLP, data: Any) -> tuple[Any, Array]:

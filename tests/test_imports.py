@@ -33,7 +33,7 @@ ROOMS = {
     "fastmlp.paths": (set(), {"platformdirs"}),
     "fastmlp.atomic": (set(), set()),
     "fastmlp.checks": (set(), set()),
-    "fastmlp.callbacks": (set(), set()),
+    "fastmlp.callbacks": ({"fastmlp.checks"}, set()),
     "fastmlp.initializers": (set(), {"numpy"}),
     "fastmlp.optimizers": ({"fastmlp.checks"}, set()),
     "fastmlp.schedules": ({"fastmlp.checks"}, set()),

@@ -1,7 +1,6 @@
 """A team of threads ends cleanly, whatever happens while it runs."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -60,7 +59,7 @@ def test_an_exception_in_one_thread_reaches_the_caller_and_ends_the_others():
 
 def test_an_exception_while_watching_stops_the_job_at_the_next_step():
     model = fastmlp.MLP([30, 40, 5])
-    x, y = problem([30, 5], 2000, "float32")
+    x, y = problem([30, 5], 200_000, "float32")
 
     class Interrupt(fastmlp.Callback):
         def on_progress(self, samples, loss, accuracy):
@@ -86,12 +85,9 @@ def test_a_full_batch_is_interrupted_before_its_end():
             raise KeyboardInterrupt
 
     interrupt = Interrupt()
-    began = time.perf_counter()
     with pytest.raises(KeyboardInterrupt):
-        fastmlp.fit(
-            model, x, y, epochs=10**6, batch_size="full", threads=2, callbacks=[interrupt]
-        )
-    assert interrupt.samples < 200_000 or time.perf_counter() - began > 0
+        fastmlp.fit(model, x, y, epochs=10**6, batch_size="full", threads=2, callbacks=[interrupt])
+    assert 0 <= interrupt.samples < 200_000
     np.testing.assert_array_equal(model.parameters, before)
 
 

@@ -130,8 +130,18 @@ class Engine:
         return out
 
     def compile(self, samples: Samples) -> None:
-        """Compile what `train` needs, or load it from the cache, without a step."""
-        self._run(step.TRAIN, "softmax_cross_entropy", samples, np.empty(0, dtype=np.int64))
+        """Compile what `train` needs, or load it from the cache, without a step.
+
+        Compiled in another thread: Ctrl-C would raise KeyboardInterrupt inside LLVM's callbacks,
+        where it is lost.
+        """
+
+        def compile_once(thread: int) -> None:
+            if thread == 0:
+                nothing = np.empty(0, dtype=np.int64)
+                step.run(self._job(step.TRAIN, "softmax_cross_entropy", samples, nothing), thread)
+
+        self.team.run(compile_once, lambda: None)
 
     def _run(
         self,
@@ -145,9 +155,28 @@ class Engine:
     ) -> Totals:
         """Run one job: all samples in their order, as one batch, unless said otherwise."""
         order = np.arange(samples.count) if order is None else order
-        model, space, dtype = self.model, self.workspace, self.model.dtype
         self.progress[:] = 0
-        job = step.Job(
+        job = self._job(mode, head, samples, order, batch_size, out)
+        self.team.run(
+            lambda thread: step.run(job, thread),
+            lambda: watch(*self._totals()) if watch else None,
+            brief=len(order) * len(self.model.parameters) < BRIEF_PRODUCTS,
+        )
+        if self.team.cells[FAILED]:
+            raise NonFiniteLossError(int(self.progress[step.STEPS]))
+        return self._totals()
+
+    def _job(
+        self,
+        mode: int,
+        head: str,
+        samples: Samples,
+        order: NDArray[np.int64],
+        batch_size: int | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> step.Job:
+        model, space, dtype = self.model, self.workspace, self.model.dtype
+        return step.Job(
             mode=mode,
             threads=self.team.threads,
             batch_size=batch_size or max(len(order), 1),
@@ -176,14 +205,6 @@ class Engine:
             cells=self.team.cells,
             progress=self.progress,
         )
-        self.team.run(
-            lambda thread: step.run(job, thread),
-            lambda: watch(*self._totals()) if watch else None,
-            brief=len(order) * len(model.parameters) < BRIEF_PRODUCTS,
-        )
-        if self.team.cells[FAILED]:
-            raise NonFiniteLossError(int(self.progress[step.STEPS]))
-        return self._totals()
 
     def _totals(self) -> Totals:
         progress = self.progress

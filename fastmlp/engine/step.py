@@ -245,7 +245,7 @@ def run(job, thread):
                 finite = score(job, batch + chunk, begin, end, 1.0 / batch_rows)
                 if job.mode >= GRADIENT:
                     backward(job, T, begin, end)
-                    if not finite:
+                    if not finite and job.mode == TRAIN:
                         atomic_store(job.cells, FAILED, 1)
             barrier(job.cells, job.threads)
             if atomic_load(job.cells, FAILED):

@@ -255,7 +255,7 @@ def numpy_window(A: np.ndarray, i: int, j: int, rows: int, columns: int) -> np.n
     down, right = A.strides
     extent = int((rows - 1) * down + (columns - 1) * right + A.itemsize)
     memory = (ctypes.c_char * extent).from_address(int(A.ctypes.data + i * down + j * right))
-    return np.ndarray((rows, columns), A.dtype, memory, strides=A.strides)
+    return np.ndarray((rows, columns), A.dtype, memoryview(memory), strides=A.strides)
 
 
 def _numpy_load(A: np.ndarray, i: int, j: int) -> np.ndarray:
