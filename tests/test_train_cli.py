@@ -27,6 +27,7 @@ from fastmlp.train import _split
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = [sys.executable, "-m", "fastmlp.train"]
 TIMEOUT = 300
+DEFAULTS = TrainConfig()
 MNIST_FILES = [
     "train-images-idx3-ubyte.gz",
     "train-labels-idx1-ubyte.gz",
@@ -161,7 +162,7 @@ def test_the_json_object_has_the_schema_and_is_consistent(engine):
     for number, epoch in enumerate(result["epochs"], start=1):
         assert_schema(epoch, EPOCH_SCHEMA)
         assert epoch["epoch"] == number
-        assert epoch["learning_rate"] == 0.1
+        assert epoch["learning_rate"] == DEFAULTS.lr
         assert 0 < epoch["seconds"] <= result["train_seconds"]
         for name in ("train_accuracy", "val_accuracy"):
             assert 0 < epoch[name] <= 1
@@ -172,7 +173,7 @@ def test_the_json_object_has_the_schema_and_is_consistent(engine):
         "layers": [64, 8, 10],
         "activation": "relu",
         "optimizer": "sgd",
-        "learning_rate": 0.1,
+        "learning_rate": DEFAULTS.lr,
         "batch_size": 16,
         "dtype": "float32",
         "threads": 2,
@@ -252,7 +253,9 @@ def test_the_table_says_what_was_trained_and_how_well(blobs):
     ]
     assert rows["data"] == f"{blobs}, 120 training samples, 30 test samples"
     assert rows["network"] == "2-8-3 relu, 51 parameters, float32"
-    assert rows["training"] == "3 epochs, sgd at learning rate 0.1, batch size 16, seed 0"
+    assert rows["training"] == (
+        f"3 epochs, sgd at learning rate {DEFAULTS.lr}, batch size 16, seed 0"
+    )
     assert re.fullmatch(r"\d{1,3}\.\d\d%", rows["test accuracy"])
     assert re.fullmatch(r"\d\.\d{4} s", rows["time per epoch"])
     assert re.fullmatch(r"[\d,]+ samples/s on \d+ threads?", rows["throughput"])
@@ -368,7 +371,9 @@ def test_no_epochs_evaluate_the_initial_network(blobs, engine):
     assert result["epochs"] == []
     assert result["samples_per_second"] is None
     with np.load(blobs) as data:
-        test = fastmlp.evaluate(fastmlp.MLP([2, 256, 3], seed=4), data["x_test"], data["y_test"])
+        test = fastmlp.evaluate(
+            fastmlp.MLP([2, *DEFAULTS.hidden, 3], seed=4), data["x_test"], data["y_test"]
+        )
     assert result["test_loss"] == pytest.approx(test.loss, rel=1e-5)
 
 
@@ -677,8 +682,10 @@ def test_ctrl_c_stops_and_saves_what_was_learned(blobs, tmp_path, engine):
     assert all(line.startswith("epoch ") for line in progress)
     assert last == f"fastmlp.train: error: interrupted; the model so far is in {path}"
     model = fastmlp.load(path)
-    assert model.layers == (2, 256, 3)
-    assert not np.array_equal(model.weights[0], fastmlp.MLP([2, 256, 3], seed=0).weights[0])
+    assert model.layers == (2, *DEFAULTS.hidden, 3)
+    assert not np.array_equal(
+        model.weights[0], fastmlp.MLP([2, *DEFAULTS.hidden, 3], seed=0).weights[0]
+    )
     with np.load(blobs) as data:
         assert fastmlp.evaluate(model, data["x_test"], data["y_test"]).accuracy > 0.5
     assert os.listdir(tmp_path) == ["model"]
@@ -820,7 +827,7 @@ def test_help_fits_80_columns_and_names_every_option():
     ]
     described = re.findall(r"^  --([a-z-]+)\b", done.stdout, re.MULTILINE)
     assert sorted(described) == sorted([*options, "version"])
-    assert "(default: 256)" in done.stdout
+    assert f"(default: {DEFAULTS.epochs})" in done.stdout
     assert "None" not in done.stdout
 
 
