@@ -11,6 +11,7 @@ import json
 import platform
 import statistics
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ import fastmlp
 from benchmarks.implementations import IMPLEMENTATIONS
 from fastmlp.threads import threads_for
 
+BLAS_REST_SECONDS = 0.2
+"""OpenBLAS's threads go on spinning for some milliseconds after a product. Without this pause they
+take a core from whoever runs next: two threads of the engine took 0.12 s instead of 0.064."""
+
 
 def epoch_seconds(rounds: int, threads: int) -> dict[str, list[float]]:
     """Seconds of one MNIST epoch, 784-128-10, SGD, batch 128, for each implementation."""
@@ -31,6 +36,7 @@ def epoch_seconds(rounds: int, threads: int) -> dict[str, list[float]]:
     with threadpool_limits(limits=threads):
         for round_number in range(rounds + 1):
             for name, implementation in IMPLEMENTATIONS.items():
+                time.sleep(BLAS_REST_SECONDS)
                 history = implementation.fit(
                     models[name],
                     data.x_train,

@@ -672,7 +672,9 @@ def start(*options, **changes):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_ctrl_c_stops_and_saves_what_was_learned(blobs, tmp_path, engine):
     path = tmp_path / "model"
-    process = start("--data", blobs, "--epochs", 10**9, "--engine", engine, "--save", path)
+    process = start(
+        "--data", blobs, "--epochs", 10**9, "--lr", 0.01, "--engine", engine, "--save", path
+    )
     assert process.stderr.readline().startswith("epoch ")
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=TIMEOUT)
