@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
-import hashlib
 import importlib
 import io
 import json
 import math
 import os
-import platform
 import signal
 import sys
 import threading
@@ -32,6 +29,7 @@ from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.callbacks import Callback
 from fastmlp.config import TrainConfig, add_flags, from_flags
 from fastmlp.data import DataError, Dataset, load_dataset, load_default_dataset
+from fastmlp.result import result_of, table_of
 from fastmlp.threads import available_cores, threads_for
 
 PROGRAM = "fastmlp.train"
@@ -119,45 +117,23 @@ def run(config: TrainConfig) -> int:
         return _interrupted(f"; the model so far is in {config.save}" if config.save else "")
     _save(model, config)
 
-    seconds = sum(epoch.seconds for epoch in history.epochs)
-    result = {
-        "schema": "fastmlp.train/1",
-        "data": data.name,
-        "engine": config.engine,
-        "layers": list(model.layers),
-        "activation": config.activation,
-        "optimizer": config.optimizer,
-        "learning_rate": config.lr,
-        "batch_size": config.batch_size,
-        "dtype": config.dtype,
-        "threads": threads,
-        "seed": config.seed,
-        "n_train": len(train[1]),
-        "n_test": len(data.y_test),
-        "parameters": model.n_parameters,
-        "epochs": [_epoch(epoch) for epoch in history.epochs],
-        "train_seconds": train_seconds,
-        "load_seconds": load_seconds,
-        "compile_seconds": history.compile_seconds,
-        "test_loss": test.loss,
-        "test_accuracy": test.accuracy,
-        "samples_per_second": len(history.epochs) * len(train[1]) / seconds if seconds else None,
-        "peak_rss_bytes": _peak_rss_bytes(),
-        "parameter_sha256": parameter_sha256(model),
-        "versions": _versions(),
-        "cpu": _cpu(),
-    }
-    _report(result, config)
+    result = result_of(
+        config,
+        data=data.name,
+        n_train=len(train[1]),
+        n_test=len(data.y_test),
+        model=model,
+        history=history,
+        test=test,
+        threads=threads,
+        load_seconds=load_seconds,
+        train_seconds=train_seconds,
+    )
+    text = json.dumps(result, indent=2, allow_nan=False)
+    if config.json not in (None, "-"):
+        write_atomically(Path(config.json), f"{text}\n".encode())
+    _print_result(text if config.json == "-" else table_of(result))
     return DONE
-
-
-def parameter_sha256(model: Any) -> str:
-    """SHA-256 over W1, b1, W2, ... as contiguous little-endian arrays."""
-    digest = hashlib.sha256()
-    for W, b in zip(model.weights, model.biases, strict=True):
-        for array in (W, b):
-            digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
-    return digest.hexdigest()
 
 
 def _implementation(config: TrainConfig) -> Any:
@@ -308,55 +284,6 @@ def _save(model: Any, config: TrainConfig) -> None:
         raise FloatingPointError(error) from None
 
 
-def _epoch(record: Any) -> dict[str, Any]:
-    """Fields of an epoch; a loss that is not finite, as validation may have it, is null in JSON."""
-    fields = dataclasses.asdict(record).items()
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in fields
-    }
-
-
-def _report(result: dict[str, Any], config: TrainConfig) -> None:
-    text = json.dumps(result, indent=2, allow_nan=False)
-    if config.json == "-":
-        _print_result(text)
-        return
-    if config.json is not None:
-        write_atomically(Path(config.json), f"{text}\n".encode())
-    epochs = result["epochs"]
-    rows = {
-        "data": f"{result['data']}, {result['n_train']:,} training samples, "
-        f"{result['n_test']:,} test samples",
-        "network": f"{'-'.join(map(str, result['layers']))} {result['activation']}, "
-        f"{result['parameters']:,} parameters, {result['dtype']}",
-        "training": f"{_count(len(epochs), 'epoch')}, {result['optimizer']} at learning rate "
-        f"{result['learning_rate']:g}, batch size {result['batch_size']}, seed {result['seed']}",
-    }
-    if epochs and epochs[-1]["val_loss"] is not None:
-        rows["validation"] = (
-            f"accuracy {epochs[-1]['val_accuracy']:.2%}, loss {epochs[-1]['val_loss']:.4f}"
-        )
-    rows["test accuracy"] = f"{result['test_accuracy']:.2%}"
-    rows["test loss"] = f"{result['test_loss']:.4f}"
-    if result["samples_per_second"]:
-        per_epoch = sum(epoch["seconds"] for epoch in epochs) / len(epochs)
-        rows["time per epoch"] = f"{per_epoch:.4f} s"
-        rows["throughput"] = (
-            f"{result['samples_per_second']:,.0f} samples/s on "
-            f"{_count(result['threads'], 'thread')}"
-        )
-    rows["time"] = (
-        f"{result['train_seconds']:.2f} s training, {result['load_seconds']:.2f} s loading, "
-        f"{result['compile_seconds']:.2f} s compiling"
-    )
-    _print_result("\n".join(f"{name:>14}  {value}" for name, value in rows.items()))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def _print_result(text: str) -> None:
     try:
         print(text, flush=True)
@@ -403,34 +330,6 @@ def _plain_warnings() -> Iterator[None]:
         yield
     finally:
         warnings.showwarning = previous
-
-
-def _peak_rss_bytes() -> int | None:
-    # Not ru_maxrss on Linux: it begins with the memory of the process that started this one.
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {"fastmlp": __version__, "numpy": np.__version__, "numba": version("numba")}
-
-
-def _cpu() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

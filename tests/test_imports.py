@@ -51,6 +51,7 @@ ROOMS = {
     "fastmlp.distributed": (TRAINING, {*OUTSIDE, "mpi4py"}),
     "fastmlp.sklearn": (TRAINING, OUTSIDE),
     "fastmlp.config": ({"fastmlp"}, OUTSIDE),
+    "fastmlp.result": ({"fastmlp", "fastmlp.config"}, {"numpy"}),
     "fastmlp.train": ({"fastmlp"}, {*OUTSIDE, "threadpoolctl"}),
     "fastmlp": ({"fastmlp"}, set()),
     "reference.mnist": ({"reference", "fastmlp"}, {"numpy"}),
