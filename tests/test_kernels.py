@@ -21,10 +21,11 @@ from fastmlp.kernels.calls import (
     product_arguments,
 )
 from fastmlp.kernels.compilation import inner
+from fastmlp.kernels.masks import mark_non_zeros, transpose_masks
 from fastmlp.kernels.product import product
-from fastmlp.kernels.simd import exp, lanes, load, store
+from fastmlp.kernels.simd import JIT, exp, lanes, load, store
 from fastmlp.kernels.target import TARGET
-from fastmlp.kernels.tile import TILE_ROWS, TILE_VECTORS
+from fastmlp.kernels.tile import MASK_BITS, MASKED_VECTORS, TILE_ROWS, TILE_VECTORS
 
 DTYPES = ["float32", "float64"]
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
@@ -51,8 +52,8 @@ def run_epilogue(kernel, T, D, M, h):
 
 
 @inner
-def run_product(kernel, A, B, S, D, M, h, T, epilogue):
-    call_product(kernel, A, B, S, D, M, h, T, epilogue)
+def run_product(kernel, A, masks, B, S, D, M, h, T, epilogue, depth):
+    call_product(kernel, A, masks, B, S, D, M, h, T, epilogue, depth)
 
 
 @inner
@@ -100,36 +101,96 @@ def test_exp_of_special_values(dtype):
     np.testing.assert_allclose(ours, expected, rtol=2 * EPS[dtype], atol=tiny)
 
 
-@settings(max_examples=60, deadline=None)
+def naive_masks(A):
+    """Bit k of word w of row r: is A[r, 64 w + k] other than 0? One bit at a time."""
+    rows, columns = A.shape
+    masks = [[0] * math.ceil(columns / MASK_BITS) for _ in range(rows)]
+    for r, k in np.argwhere(A):
+        masks[r][k // MASK_BITS] |= 1 << int(k % MASK_BITS)
+    words = np.array(masks, dtype=np.uint64).reshape(rows, -1)
+    return as_view(words.view(np.int64))
+
+
+def run_product_on(A, masks, B, S, dtype, depth):
+    m, n = len(A), B.shape[1]
+    kind = np.dtype(dtype)
+    D = padded(np.full((m, n), np.nan, dtype))
+    T = np.full((TILE_ROWS, max(TILE_VECTORS, MASKED_VECTORS) * 16), np.nan, dtype)
+    run_product(
+        address(product, product_arguments, kind),
+        *(A, masks, B, S, D, D, as_view(np.zeros((1, 1), dtype)), as_view(T)),
+        *(address(activations.identity, epilogue_arguments, kind), depth),
+    )
+    return D
+
+
+@settings(max_examples=80, deadline=None)
 @given(
     m=st.integers(1, 3 * TILE_ROWS + 1),
-    k=st.integers(0, 40),
+    k=st.integers(1, 200),
     n=st.integers(1, 300),
     dtype=st.sampled_from(DTYPES),
     transposed=st.booleans(),
     started=st.booleans(),
+    density=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+    passes=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_product_equals_numpy(m, k, n, dtype, transposed, started, seed):
+def test_product_equals_numpy_dense_or_masked(
+    m, k, n, dtype, transposed, started, density, passes, seed
+):
     rng = np.random.default_rng(seed)
-    A = as_view(random(rng, (k, m), dtype).T if transposed else random(rng, (m, k), dtype))
+    A = random(rng, (m, k), dtype) * (rng.random((m, k)) < density).astype(dtype)
+    A = as_view(A.T.copy().T if transposed else A)
     B, S = padded(random(rng, (k, n), dtype), fill=0), padded(random(rng, (m, n), dtype))
     if not started:
         S = padded(np.zeros((1, n), dtype))
         S = np.lib.stride_tricks.as_strided(S, (1, n), (0, S.itemsize))
-    D = padded(np.full((m, n), np.nan, dtype))
-    T = np.full((TILE_ROWS, TILE_VECTORS * 16), np.nan, dtype)
-    h = as_view(np.zeros((1, 1), dtype))
-    kind = np.dtype(dtype)
-    run_product(
-        address(product, product_arguments, kind),
-        *(A, B, as_view(S), D, D, h, as_view(T)),
-        address(activations.identity, epilogue_arguments, kind),
-    )
+    depth = MASK_BITS if passes else k
+    dense = run_product_on(A, naive_masks(A)[:, :0], B, as_view(S), dtype, depth)
+    masked = run_product_on(A, naive_masks(A), B, as_view(S), dtype, depth)
     expected = (S if started else 0) + A.astype(float) @ B.astype(float)
     # k products and a start: each rounding is at most eps/2 of the sum of magnitudes.
     bound = (np.abs(S) if started else 0) + np.abs(A.astype(float)) @ np.abs(B.astype(float))
-    assert (np.abs(D - expected) <= (k + 2) * EPS[dtype] * bound).all()
+    assert (np.abs(dense - expected) <= (k + 2) * EPS[dtype] * bound).all()
+    if JIT:  # NumPy's products, which stand in without it, promise no order of summation
+        np.testing.assert_array_equal(masked, dense)
+        whole = run_product_on(A, naive_masks(A), B, as_view(S), dtype, k)
+        np.testing.assert_array_equal(masked, whole)
+
+
+@inner
+def apply_masks(X, masks):
+    return mark_non_zeros(X, masks)
+
+
+@inner
+def apply_transpose(masks, rows, begin, end, square, out):
+    transpose_masks(masks, rows, begin, end, square, out)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.integers(1, 150),
+    columns=st.integers(1, 200),
+    dtype=st.sampled_from(DTYPES),
+    density=st.sampled_from([0.0, 0.3, 1.0]),
+    data=st.data(),
+)
+def test_masks_mark_what_is_not_zero_by_row_and_by_column(rows, columns, dtype, density, data):
+    rng = np.random.default_rng(rows * columns)
+    values = random(rng, (rows, columns), dtype)
+    values[rng.random((rows, columns)) >= density] = 0
+    values[0, 0] = rng.choice([np.nan, -0.0, np.inf, 0.0])
+    X = padded(values)  # NaN in the padding, which is no part of a row
+    masks = as_view(np.full((rows, math.ceil(columns / MASK_BITS)), -1, dtype=np.int64))
+    assert apply_masks(X, masks) == np.count_nonzero(values)
+    np.testing.assert_array_equal(masks, naive_masks(values))
+    begin = data.draw(st.integers(0, columns - 1))
+    end = data.draw(st.integers(begin + 1, columns))
+    out = as_view(np.full((end - begin, math.ceil(rows / MASK_BITS)), -1, dtype=np.int64))
+    apply_transpose(masks, rows, begin, end, np.zeros(MASK_BITS, np.int64), out)
+    np.testing.assert_array_equal(out, naive_masks(values.T)[begin:end])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

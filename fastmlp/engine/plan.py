@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from fastmlp.engine.layout import LayerLayout, aligned_zeros, row_stride
 from fastmlp.kernels import activations
 from fastmlp.kernels.calls import address, epilogue_arguments
 from fastmlp.kernels.target import TARGET
-from fastmlp.kernels.tile import TILE_ROWS, TILE_VECTORS
+from fastmlp.kernels.tile import MASK_BITS, MASKED_VECTORS, TILE_ROWS, TILE_VECTORS
 
 LAYER = np.dtype(
     [
@@ -76,10 +77,16 @@ class Workspace:
             )
             layer.derivative = address(derivative, epilogue_arguments, dtype)
         widest = max(row_stride(max(p.n_in, p.n_out), dtype) for p in places)
-        tile_columns = TILE_VECTORS * TARGET.vector_bytes // dtype.itemsize
+        tile_columns = max(TILE_VECTORS, MASKED_VECTORS) * TARGET.vector_bytes // dtype.itemsize
         self.transposed = aligned_zeros(transposed, dtype)
         self.work = aligned_zeros(self._items, dtype)
         self.tiles = _rows(threads * TILE_ROWS, tile_columns, dtype)
+        bits = np.dtype(np.int64)
+        n_features = places[0].n_in
+        self.row_masks = _rows(self.chunk_rows, math.ceil(n_features / MASK_BITS), bits)
+        self.column_masks = _rows(n_features, math.ceil(self.chunk_rows / MASK_BITS), bits)
+        self.squares = _rows(threads, MASK_BITS, bits)
+        self.densities = _rows(threads, 1, np.dtype(np.float64))
         self.scores = _rows(2, self.chunk_rows, dtype)
         self.zeros = aligned_zeros(widest, dtype)
         self.one = np.ones(1, dtype=dtype)

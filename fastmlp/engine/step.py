@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 from fastmlp.kernels.calls import call_gather, call_head, call_product
 from fastmlp.kernels.compilation import inner, jit
 from fastmlp.kernels.losses import HIT, LOSS
+from fastmlp.kernels.masks import mark_non_zeros, transpose_masks
 from fastmlp.kernels.sync import FAILED, HALT, STOP, atomic_load, atomic_store, barrier
-from fastmlp.kernels.tile import TILE_ROWS
+from fastmlp.kernels.tile import MASK_BITS, TILE_ROWS
 from fastmlp.kernels.views import block, matrix
 
 PREDICT, SCORE, GRADIENT, TRAIN = 0, 1, 2, 3
@@ -27,6 +28,13 @@ optimiser's update."""
 
 SAMPLES, LOSS_SUM, HITS, STEPS, PROGRESS_ITEMS = 0, 1, 2, 3, 4
 """Items of ``Job.progress``: samples seen, sum of their losses, their hits, steps done."""
+
+SPARSE_DENSITY = 0.4
+"""Share of non-zero items below which the first layer's products follow the masks."""
+
+FORWARD_DEPTH = 2 * MASK_BITS
+"""Rows of W for one pass of a masked forward product: with all 128 samples over 128 rows of W at a
+time, MNIST's first layer took 34 us, over 64 rows 37, over all 784 rows 45."""
 
 
 class Job(NamedTuple):
@@ -48,6 +56,10 @@ class Job(NamedTuple):
     hyper: Any  # (1, items): learning rate, ...
     work: Any  # activations and dZ of one chunk
     tiles: Any  # (threads * TILE_ROWS, columns) one tile of scratch for each thread
+    row_masks: Any  # (chunk_rows, words) int64, see `masks`: where the chunk's X is not zero
+    column_masks: Any  # (n_features, words) int64: the same by columns
+    squares: Any  # (threads, 64) int64, scratch
+    densities: Any  # (threads, items to a line) share of X that is not zero, in each thread's rows
     scores: Any  # (2, chunk_rows) loss and hit of each row
     zeros: Any  # (columns,)
     one: Any  # (1,)
@@ -130,6 +142,21 @@ def nothing(zeros, columns):
 
 
 @inner
+def no_masks(masks):
+    """(1, 0): the masks of a dense matrix."""
+    return block(masks, 0, 0, 1, 0)
+
+
+@inner
+def densest(densities):
+    """Largest of the threads' shares of non-zero items."""
+    largest = 0.0
+    for thread in range(densities.shape[0]):
+        largest = max(largest, densities[thread, 0])
+    return largest
+
+
+@inner
 def hyperparameters(hyper):
     """(1, items): learning rate, ..."""
     return block(hyper, 0, 0, 1, hyper.shape[1])
@@ -139,16 +166,25 @@ def hyperparameters(hyper):
 
 
 @inner
-def forward(job, T, first, begin, end):
+def forward(job, T, first, begin, end, thread):
     """A_0 = X;  A_l = f_l(A_{l-1} @ W_l + b_l)."""
     h = hyperparameters(job.hyper)
     X = inputs(job.work, job.layers[0], begin, end)
     call_gather(job.gather, job.source, job.order, first + begin, X, job.input_scale)
+    words = (X.shape[1] + MASK_BITS - 1) // MASK_BITS
+    masks = block(job.row_masks, begin, 0, end - begin, words)
+    density = mark_non_zeros(X, masks) / X.size
+    job.densities[thread, 0] = density
     for l in range(len(job.layers)):
         p = job.layers[l]
         A, out = inputs(job.work, p, begin, end), outputs(job.work, p, begin, end)
         W, b = weights(job.params, p, 0, p.n_in), bias(job.params, p)
-        call_product(job.product, A, W, b, out, out, h, T, p.activation)
+        depth = p.n_in
+        if l == 0 and density < SPARSE_DENSITY:
+            depth = FORWARD_DEPTH
+        else:
+            masks = no_masks(job.row_masks)
+        call_product(job.product, A, masks, W, b, out, out, h, T, p.activation, depth)
 
 
 @inner
@@ -183,7 +219,19 @@ def backward(job, T, begin, end):
         dZ, below_dZ = errors(job.work, p, begin, end), errors(job.work, below, begin, end)
         WT, A = weights_transposed(job.transposed, p), inputs(job.work, p, begin, end)
         start = nothing(job.zeros, p.n_in)
-        call_product(job.product, dZ, WT, start, below_dZ, A, h, T, below.derivative)
+        masks = no_masks(job.row_masks)
+        call_product(
+            job.product, dZ, masks, WT, start, below_dZ, A, h, T, below.derivative, p.n_out
+        )
+
+
+@inner
+def column_masks(job, rows, begin, end, thread):
+    """Masks of the columns [begin, end) of the chunk's X."""
+    words = (rows + MASK_BITS - 1) // MASK_BITS
+    out = block(job.column_masks, begin, 0, end - begin, words)
+    transpose_masks(job.row_masks, rows, begin, end, job.squares[thread], out)
+    return out
 
 
 @inner
@@ -206,13 +254,17 @@ def update(job, T, rows, thread, continued, final):
         AT = block(A.T, begin, 0, end - begin, rows)
         start = weights(job.gradients, p, begin, end) if continued else nothing(job.zeros, p.n_out)
         D, state = weights(target, p, begin, end), weights(job.state, p, begin, end)
-        call_product(job.product, AT, dZ, start, D, state, h, T, epilogue)
+        masks = no_masks(job.column_masks)
+        if l == 0 and densest(job.densities) < SPARSE_DENSITY:
+            masks = column_masks(job, rows, begin, end, thread)
+        call_product(job.product, AT, masks, dZ, start, D, state, h, T, epilogue, rows)
         if applied and l > 0:
             transpose_rows(job.params, job.transposed, p, begin, end)
         if end == p.n_in:  # one thread's: the row of biases below the last row of W
             start = bias(job.gradients, p) if continued else nothing(job.zeros, p.n_out)
             D, state = bias(target, p), bias(job.state, p)
-            call_product(job.product, ones, dZ, start, D, state, h, T, epilogue)
+            masks = no_masks(job.column_masks)
+            call_product(job.product, ones, masks, dZ, start, D, state, h, T, epilogue, rows)
 
 
 @inner
@@ -241,7 +293,7 @@ def run(job, thread):
             final = chunk + rows == batch_rows
             begin, end = share(rows, TILE_ROWS, thread, job.threads)
             if end > begin:
-                forward(job, T, batch + chunk, begin, end)
+                forward(job, T, batch + chunk, begin, end, thread)
                 finite = score(job, batch + chunk, begin, end, 1.0 / batch_rows)
                 if job.mode >= GRADIENT:
                     backward(job, T, begin, end)

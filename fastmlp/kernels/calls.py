@@ -32,8 +32,9 @@ def epilogue_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
 
 
 def product_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
-    """``(A, B, S, D, M, h, T, epilogue)``, see `product`."""
-    return (*(matrix_type(dtype),) * 7, types.intp)
+    """``(A, masks, B, S, D, M, h, T, epilogue, depth)``, see `product`."""
+    M = matrix_type(dtype)
+    return (M, matrix_type(types.int64), *(M,) * 6, types.intp, types.intp)
 
 
 def head_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
@@ -74,7 +75,7 @@ def _call_epilogue(typingctx, where, T, D, M, h):
     return _call(typingctx, where, epilogue_arguments(D.dtype))
 
 
-def _call_product(typingctx, where, A, B, S, D, M, h, T, epilogue):
+def _call_product(typingctx, where, A, masks, B, S, D, M, h, T, epilogue, depth):
     return _call(typingctx, where, product_arguments(D.dtype))
 
 

@@ -347,6 +347,27 @@ def _lane_index(typingctx, A):
     return vector(A), codegen
 
 
+def _numpy_non_zero_bits(v: np.ndarray) -> np.int64:
+    return np.int64(sum(1 << k for k, item in enumerate(v) if item != 0))
+
+
+def _non_zero_bits(typingctx, v):
+    def codegen(context, builder, sig, args):
+        zero = constant(args[0].type, 0.0)
+        # Unordered: NaN is not zero.
+        mask = builder.fcmp_unordered("!=", args[0], zero)
+        return builder.zext(builder.bitcast(mask, ir.IntType(v.lanes)), ir.IntType(64))
+
+    return types.int64(v), codegen
+
+
+def _count_bits(typingctx, word):
+    def codegen(context, builder, sig, args):
+        return call_llvm(builder, "llvm.ctpop.i64", ir.IntType(64), [args[0]])
+
+    return types.int64(types.int64), codegen
+
+
 def _full(typingctx, A, value):
     vector = vector_type(A.dtype)
 
@@ -400,6 +421,10 @@ prefetch = _primitive(lambda x, k: None, _prefetch)
 """``prefetch(x, k)``: ask for the cache line of ``x[k]`` of a flat array; any k is allowed."""
 lane_index = _primitive(lambda A: np.arange(_numpy_lanes(A), dtype=A.dtype), _lane_index)
 """``lane_index(A)``: the vector 0, 1, 2, ... of A's dtype."""
+non_zero_bits = _primitive(_numpy_non_zero_bits, _non_zero_bits)
+"""``non_zero_bits(v)``: bit k of the int64 is set where lane k is not zero."""
+count_bits = _primitive(lambda word: (int(word) & (2**64 - 1)).bit_count(), _count_bits)
+"""``count_bits(word)``: how many bits of the int64 are set."""
 full = _primitive(lambda A, value: np.full(_numpy_lanes(A), value, dtype=A.dtype), _full)
 """``full(A, value)``: the vector of A's dtype with ``value`` in every lane."""
 sum_lanes = _primitive(_numpy_sum_lanes, _fold(lambda b, x, y: b.fadd(x, y)))
