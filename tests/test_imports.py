@@ -25,7 +25,10 @@ CORE = {
 TRAINING = {*CORE, "fastmlp.model", "fastmlp.training"}
 ROOMS = {
     "fastmlp.kernels": ({"fastmlp.kernels", "fastmlp.paths"}, {"numpy", "numba", "llvmlite"}),
-    "fastmlp.engine": ({"fastmlp.engine", "fastmlp.kernels", "fastmlp.paths"}, {"numpy", "numba"}),
+    "fastmlp.engine": (
+        {"fastmlp.engine", "fastmlp.kernels", "fastmlp.paths", "fastmlp.threads"},
+        {"numpy", "numba"},
+    ),
     "fastmlp.data": (
         {"fastmlp.data", "fastmlp.paths", "fastmlp.atomic"},
         {"numpy", "rich", "sklearn"},

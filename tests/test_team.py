@@ -19,7 +19,7 @@ def living_threads():
 
 
 def test_every_thread_runs_the_task_once():
-    team = Team(5)
+    team = Team(5, 2)
     for _ in range(3):
         seen = []
         team.run(seen.append, nothing)
@@ -29,7 +29,7 @@ def test_every_thread_runs_the_task_once():
 
 
 def test_a_brief_task_of_one_runs_in_the_calling_thread():
-    team = Team(1)
+    team = Team(1, 2)
     names = []
     team.run(lambda _: names.append(threading.current_thread().name), nothing, brief=True)
     assert names == [threading.current_thread().name]
@@ -44,7 +44,7 @@ def test_an_exception_in_one_thread_reaches_the_caller_and_ends_the_others():
     def wait(cells):
         barrier(cells, 3)
 
-    team = Team(3)
+    team = Team(3, 2)
     wait(np.ones(64, dtype=np.int64) * 0 + np.eye(64, dtype=np.int64)[40])  # compiled: ABANDONED
 
     def task(thread):

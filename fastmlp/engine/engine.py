@@ -24,6 +24,7 @@ from fastmlp.kernels.calls import (
 from fastmlp.kernels.product import product
 from fastmlp.kernels.simd import JIT
 from fastmlp.kernels.sync import FAILED
+from fastmlp.threads import available_cores
 
 if TYPE_CHECKING:
     from fastmlp.inputs import Samples
@@ -86,7 +87,7 @@ class Engine:
         self.gradients = aligned_zeros(0, model.dtype)
         self.hyper = np.zeros((1, 8), dtype=model.dtype)
         self.progress = np.zeros(step.PROGRESS_ITEMS)
-        self.team = Team(threads)
+        self.team = Team(threads, available_cores())
         self._transpose()
 
     def __enter__(self) -> Engine:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fastmlp.kernels.sync import ABANDONED, CELLS, HALT, STOP
+from fastmlp.kernels.sync import ABANDONED, CELLS, HALT, PATIENCE, SPINS, STOP
 
 WATCH_SECONDS = 0.05
 """How often the watching thread wakes while a job runs: to show progress, and to see Ctrl-C."""
@@ -23,10 +23,13 @@ class Team:
     ----------
     threads : int
         Threads that compute.
+    cores : int
+        Cores that they may use. With fewer cores than threads, one that waits yields at once.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, cores: int) -> None:
         self.threads = threads
+        self._cores = cores
         self.cells = np.zeros(CELLS, dtype=np.int64)
         self._task: Callable[[int], None] | None = None
         self._error: BaseException | None = None
@@ -64,6 +67,7 @@ class Team:
         ``brief`` task of a team of one is called here, without the 60 us of a change of thread.
         """
         self.cells[:] = 0
+        self.cells[PATIENCE] = SPINS if self.threads <= self._cores else 0
         if brief and self.threads == 1:
             task(0)
             return

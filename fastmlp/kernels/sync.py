@@ -22,11 +22,12 @@ from fastmlp.kernels.simd import JIT, call_llvm, element_pointer
 
 # Cells of a team's shared int64 array, a cache line (8 items) apart: a thread that spins on one
 # does not disturb those that write another.
-ARRIVED, GENERATION, STOP, HALT, FAILED, ABANDONED = 0, 8, 16, 24, 32, 40
-CELLS = 48
+ARRIVED, GENERATION, STOP, HALT, FAILED, ABANDONED, PATIENCE = 0, 8, 16, 24, 32, 40, 48
+CELLS = 56
 
-# 2000 pauses are about 20 to 90 us: longer than any share of a step waits for its partner.
 SPINS = 2000
+"""Pauses before a thread yields, where each has a core: about 20 to 90 us, longer than any share of
+a step waits for its partner. Cell PATIENCE holds it, or 0 where threads share cores."""
 
 _python_lock = threading.Lock()
 
@@ -115,10 +116,11 @@ def barrier(cells, threads):
         atomic_store(cells, ARRIVED, 0)
         atomic_store(cells, GENERATION, generation + 1)
         return
+    patience = atomic_load(cells, PATIENCE)
     spins = 0
     while atomic_load(cells, GENERATION) == generation and not atomic_load(cells, ABANDONED):
         spins += 1
-        if spins < SPINS:
+        if spins < patience:
             pause()
         else:
             yield_core()
