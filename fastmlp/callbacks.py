@@ -11,7 +11,8 @@ from fastmlp.checks import shown
 class Callback:
     """Base of callbacks; every method does nothing until overridden.
 
-    A callback may read the model. An exception in it ends the training and reaches the caller.
+    A callback may read the model, and change its weights and biases at the end of an epoch. An
+    exception in it ends the training and reaches the caller.
     """
 
     def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:

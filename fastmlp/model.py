@@ -24,6 +24,21 @@ PREDICT_ROWS = 256
 """Rows of one chunk in prediction: large enough for full tiles, small enough for the L2 cache."""
 
 
+class ParameterList(list[NDArray[np.floating]]):
+    """A list of views whose items keep their place: an item that is set is copied into it."""
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Copy ``value``, of the same shape, into the item; slices item by item."""
+        if isinstance(index, slice):
+            for k, item in zip(range(len(self))[index], value, strict=True):
+                self[k] = item
+            return
+        target, source = self[index], np.asarray(value)
+        if source.shape != target.shape:
+            raise ValueError(f"parameters of shape {target.shape} cannot be set to {source.shape}")
+        target[...] = source
+
+
 class MLP:
     """Multilayer perceptron: ``A_l = f(A_{l-1} @ W_l + b_l)``, the last layer linear (logits).
 
@@ -42,7 +57,7 @@ class MLP:
     seed : int, default 0
         Of the initial parameters, 0 or more.
     uint8_scale : float, default 1/255
-        Factor on input of dtype uint8.
+        Factor on input of dtype uint8, 0 or more.
 
     Attributes
     ----------
@@ -74,10 +89,9 @@ class MLP:
         self.init = check_choice("init", init, tuple(INITIALIZERS))
         self.dtype = _check_dtype(dtype)
         self.seed = check_integer("seed", seed, 0)
-        self.uint8_scale = check_number("uint8_scale", uint8_scale)
+        self.uint8_scale = check_number("uint8_scale", uint8_scale, least=0)
         self.places, items = parameter_layout(self.layers, self.dtype)
-        self.parameters = aligned_zeros(items, self.dtype)
-        self.weights, self.biases = parameter_views(self.parameters, self.places)
+        self._hold(aligned_zeros(items, self.dtype))
         rng = np.random.default_rng(self.seed)
         for W, b in zip(self.weights, self.biases, strict=True):
             W[...], b[...] = INITIALIZERS[self.init](rng, *W.shape)
@@ -87,6 +101,33 @@ class MLP:
             f"MLP({list(self.layers)}, activation={self.activation!r}, init={self.init!r}, "
             f"dtype={self.dtype.name!r}, seed={self.seed})"
         )
+
+    def _hold(self, parameters: NDArray[np.floating]) -> None:
+        """Take ``parameters`` as the flat buffer that weights and biases are views of."""
+        self.parameters = parameters
+        weights, biases = parameter_views(parameters, self.places)
+        self._weights, self._biases = ParameterList(weights), ParameterList(biases)
+
+    @property
+    def weights(self) -> ParameterList:
+        """W of each layer, (n_in, n_out); an item that is set is copied into the model."""
+        return self._weights
+
+    @property
+    def biases(self) -> ParameterList:
+        """b of each layer, (n_out,); an item that is set is copied into the model."""
+        return self._biases
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle holds: the buffer, without the views of it."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("_weights", "_biases")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copied buffer need not start a cache line: it is brought into one that does."""
+        self.__dict__.update(state)
+        parameters = aligned_zeros(len(self.parameters), self.dtype)
+        parameters[...] = self.parameters
+        self._hold(parameters)
 
     @property
     def n_parameters(self) -> int:
@@ -104,15 +145,22 @@ class MLP:
         Returns
         -------
         ndarray (n_samples, n_classes) of ``dtype``
+
+        Raises
+        ------
+        TypeError
+            If ``x`` does not hold real numbers.
+        ValueError
+            If its shape is wrong, it is empty, or a value is not finite in ``dtype``.
         """
         return self._apply(x, "logits")
 
     def predict_proba(self, x: ArrayLike) -> NDArray[np.floating]:
-        """Class probabilities, ``softmax(logits(x))``; arguments and shapes as `logits`."""
+        """Class probabilities, ``softmax(logits(x))``; arguments, shapes and errors as `logits`."""
         return self._apply(x, "softmax")
 
     def predict(self, x: ArrayLike) -> NDArray[np.intp]:
-        """Class with the largest logit (the first of equals), (n_samples,); ``x`` as `logits`."""
+        """Class with the largest logit, the first of equals: (n_samples,) of intp; as `logits`."""
         classes: NDArray[np.intp] = np.argmax(self._apply(x, "logits"), axis=1)
         return classes
 

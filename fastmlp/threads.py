@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from fastmlp.checks import check_integer, parse_integer
 
@@ -90,3 +93,31 @@ def _read(path: str) -> str:
         return Path(path).read_text().strip()
     except OSError:
         return ""
+
+
+Result = TypeVar("Result")
+
+
+def in_another_thread(work: Callable[[], Result]) -> Result:
+    """What ``work()`` returns or raises, called in another thread, so that Ctrl-C ends the wait.
+
+    While numba compiles, a KeyboardInterrupt would be raised inside LLVM's callbacks, where it is
+    lost or leaves a kernel half-made. The other thread goes on to the end; Python waits for it
+    when it exits.
+    """
+    results: list[Result] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="fastmlp-compiler")
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.05)  # a wait without end could not be interrupted on Windows
+    if errors:
+        raise errors[0]
+    return results[0]

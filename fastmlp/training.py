@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,10 @@ from fastmlp.engine.layout import parameter_views
 from fastmlp.inputs import Samples, check_labels, check_samples
 from fastmlp.model import MLP, PREDICT_ROWS
 from fastmlp.optimizers import SGD
-from fastmlp.threads import threads_for
+from fastmlp.threads import in_another_thread, threads_for
+
+if TYPE_CHECKING:
+    from fastmlp.engine.engine import Engine
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ def fit(
     KeyboardInterrupt
         On Ctrl-C, after the step at hand; the model keeps what it has learned.
     """
-    samples = _labelled(model, x, y, "")
+    samples = _labelled(model, x, y)
     validation = None
     if validation_data is not None:
         try:
@@ -141,7 +144,7 @@ def fit(
         except (TypeError, ValueError):
             given = shown(validation_data)
             raise TypeError(f"validation_data must be a pair (x, y), not {given}") from None
-        validation = _labelled(model, x_val, y_val, "validation_")
+        validation = _labelled(model, x_val, y_val, "validation_data ")
     epochs = check_integer("epochs", epochs, 0)
     rows = _check_batch_size(batch_size, samples.count)
     optimizer = _check_optimizer(optimizer)
@@ -151,9 +154,6 @@ def fit(
     callbacks = check_callbacks(callbacks)
     threads = threads_for(threads, samples.count * len(model.parameters))
 
-    start = time.perf_counter()
-    from fastmlp.engine.engine import Engine, NonFiniteLossError
-
     def watch(done: int, loss: float, hits: float) -> None:
         for callback in callbacks:
             callback.on_progress(done, loss / max(done, 1), hits / max(done, 1))
@@ -161,8 +161,8 @@ def fit(
     history = History()
     # Validation wants more rows at a time than a small batch has.
     workspace_rows = max(rows, min(validation.count, PREDICT_ROWS) if validation else 0)
-    with Engine(model, workspace_rows, threads) as engine:
-        engine.compile(samples)
+    start = time.perf_counter()
+    with in_another_thread(lambda: _compiled(model, workspace_rows, threads, samples)) as engine:
         history.compile_seconds = time.perf_counter() - start
         for callback in callbacks:
             callback.on_train_begin(model, epochs, samples.count)
@@ -173,7 +173,7 @@ def fit(
                 order = np.random.default_rng((seed, epoch)).permutation(samples.count)
             try:
                 totals = engine.train(samples, order, rows, optimizer.lr, watch)
-            except NonFiniteLossError as error:
+            except engine.NonFiniteLossError as error:
                 raise FloatingPointError(
                     f"the loss became NaN or infinite in epoch {epoch}, step {error.step + 1}; the "
                     f"parameters are those before it; try a learning rate below {optimizer.lr:g}, "
@@ -199,8 +199,19 @@ def fit(
 
 
 def evaluate(model: MLP, x: ArrayLike, y: ArrayLike, *, threads: int | None = None) -> Evaluation:
-    """Mean loss and accuracy of ``model`` on ``x`` and ``y``; arguments as in `fit`."""
-    samples = _labelled(model, x, y, "")
+    """Mean loss and accuracy of ``model`` on ``x`` and ``y``.
+
+    Parameters
+    ----------
+    model, x, y, threads
+        As in `fit`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `fit`.
+    """
+    samples = _labelled(model, x, y)
     threads = threads_for(threads, samples.count * len(model.parameters))
 
     from fastmlp.engine.engine import Engine
@@ -212,8 +223,19 @@ def evaluate(model: MLP, x: ArrayLike, y: ArrayLike, *, threads: int | None = No
 def loss_and_gradients(
     model: MLP, x: ArrayLike, y: ArrayLike, *, threads: int | None = None
 ) -> Gradients:
-    """Mean loss on ``x`` and ``y`` and its gradients by every parameter; arguments as in `fit`."""
-    samples = _labelled(model, x, y, "")
+    """Mean loss on ``x`` and ``y`` as one batch, and its gradient by every parameter.
+
+    Parameters
+    ----------
+    model, x, y, threads
+        As in `fit`; the model is not changed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `fit`.
+    """
+    samples = _labelled(model, x, y)
     threads = threads_for(threads, samples.count * len(model.parameters))
 
     from fastmlp.engine.engine import Engine
@@ -225,11 +247,22 @@ def loss_and_gradients(
         )
 
 
+def _compiled(model: MLP, rows: int, threads: int, samples: Samples) -> Engine:
+    """Make the engine, compiling its kernels or loading them from the cache."""
+    from fastmlp.engine.engine import Engine
+
+    engine = Engine(model, rows, threads)
+    engine.compile(samples)
+    return engine
+
+
 def _mean(totals: Any) -> Evaluation:
     return Evaluation(totals.loss / totals.samples, totals.hits / totals.samples)
 
 
-def _labelled(model: MLP, x: Any, y: Any, prefix: str) -> Samples:
+def _labelled(model: object, x: Any, y: Any, prefix: str = "") -> Samples:
+    if not isinstance(model, MLP):
+        raise TypeError(f"model must be a fastmlp.MLP, not {shown(model)}")
     samples = check_samples(x, model.layers[0], model.dtype, model.uint8_scale, f"{prefix}x")
     labels = check_labels(y, samples.count, model.layers[-1], f"{prefix}y")
     return replace(samples, labels=labels)

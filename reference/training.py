@@ -143,6 +143,7 @@ def fit(
     x = check_x("x", x, model.layers[0], model.dtype)
     n = x.shape[0]
     y = check_y("y", y, n, model.layers[-1])
+    _check_threads(threads)
     epochs = check_integer("epochs", epochs, 0)
     seed = check_integer("seed", seed, 0)
     rows_a_step = check_batch_size(batch_size, n)
@@ -193,6 +194,7 @@ def evaluate(model: MLP, x: Any, y: Any, *, threads: int | None = None) -> Evalu
     """
     x = check_x("x", x, model.layers[0], model.dtype)
     y = check_y("y", y, x.shape[0], model.layers[-1])
+    _check_threads(threads)
     with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
         logits = model.logits(x)  # (n, n_classes)
         losses = cross_entropy(log_softmax(logits), y)
@@ -214,6 +216,7 @@ def loss_and_gradients(model: MLP, x: Any, y: Any, *, threads: int | None = None
     """
     x = check_x("x", x, model.layers[0], model.dtype)
     y = check_y("y", y, x.shape[0], model.layers[-1])
+    _check_threads(threads)
     losses, _, dW, db = _backpropagate(model, as_batch(x, model.dtype, model.uint8_scale), y)
     return Gradients(loss=float(losses.mean(dtype=np.float64)), weights=dW, biases=db)
 
@@ -273,6 +276,11 @@ def _backpropagate(model: MLP, X: Array, y: Array) -> tuple[Array, Array, list[A
     hits = Z[-1].argmax(axis=1) == y
     dW, db = model.backward(A, Z, cross_entropy_derivative(log_P, y))
     return losses, hits, dW, db
+
+
+def _check_threads(threads: int | None) -> None:
+    if threads is not None:
+        check_integer("threads", threads, 1)
 
 
 def _check_callbacks(callbacks: Any) -> list[Callback]:

@@ -81,6 +81,8 @@ class Engine:
         Threads that compute. The result is the same bits for any number.
     """
 
+    NonFiniteLossError = NonFiniteLossError
+
     def __init__(self, model: MLP, rows: int, threads: int) -> None:
         self.model = model
         self.workspace = Workspace(model.places, model.activation, model.dtype, rows, threads)
@@ -88,7 +90,6 @@ class Engine:
         self.hyper = np.zeros((1, 8), dtype=model.dtype)
         self.progress = np.zeros(step.PROGRESS_ITEMS)
         self.team = Team(threads, available_cores())
-        self._transpose()
 
     def __enter__(self) -> Engine:
         return self
@@ -110,13 +111,16 @@ class Engine:
         watch: Watch,
     ) -> Totals:
         """One update for each batch of ``order``."""
-        self.hyper[0, updates.LEARNING_RATE] = learning_rate
+        self._transpose()  # a callback may have changed the weights
+        with np.errstate(over="ignore"):  # an infinite rate shows in the loss
+            self.hyper[0, updates.LEARNING_RATE] = learning_rate
         if batch_size > self.workspace.chunk_rows:
             self._need_gradients()
         return self._run(step.TRAIN, "softmax_cross_entropy", samples, order, batch_size, watch)
 
     def gradients_of(self, samples: Samples) -> Totals:
         """Gradients of the mean loss over all samples, into the buffer ``gradients``."""
+        self._transpose()
         self._need_gradients()
         return self._run(step.GRADIENT, "softmax_cross_entropy", samples)
 
@@ -131,18 +135,9 @@ class Engine:
         return out
 
     def compile(self, samples: Samples) -> None:
-        """Compile what `train` needs, or load it from the cache, without a step.
-
-        Compiled in another thread: Ctrl-C would raise KeyboardInterrupt inside LLVM's callbacks,
-        where it is lost.
-        """
-
-        def compile_once(thread: int) -> None:
-            if thread == 0:
-                nothing = np.empty(0, dtype=np.int64)
-                step.run(self._job(step.TRAIN, "softmax_cross_entropy", samples, nothing), thread)
-
-        self.team.run(compile_once, lambda: None)
+        """Compile what `train` needs, or load it from the cache, without a step."""
+        nothing = np.empty(0, dtype=np.int64)
+        step.run(self._job(step.TRAIN, "softmax_cross_entropy", samples, nothing), 0)
 
     def _run(
         self,

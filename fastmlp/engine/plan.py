@@ -43,6 +43,10 @@ LAYER = np.dtype(
 CHUNK_ROWS = 512
 """Most rows of a batch that are in the workspace at once."""
 
+CHUNK_PRODUCTS = 8_000_000_000
+"""Most rows times parameters of a chunk, if that leaves 64 rows: half a second of two threads,
+after which Ctrl-C is seen."""
+
 
 class Workspace:
     """Buffers of one network for chunks of at most ``chunk_rows`` rows, and ``threads`` threads."""
@@ -55,7 +59,9 @@ class Workspace:
         rows: int,
         threads: int,
     ) -> None:
-        self.chunk_rows = min(rows, CHUNK_ROWS)
+        parameters = sum(place.n_in * place.n_out for place in places)
+        brief_rows = max(CHUNK_PRODUCTS // parameters // 64 * 64, 64)
+        self.chunk_rows = min(rows, CHUNK_ROWS, brief_rows)
         self.layers = np.zeros(len(places), dtype=LAYER).view(np.recarray)
         function, derivative = activations.ACTIVATIONS[activation]
         self._items = 0
