@@ -14,6 +14,14 @@ def write_atomically(path: Path, content: bytes) -> None:
     A link stays a link: its target is replaced. A pipe or a device (``/dev/null``) is written to,
     not replaced by a file.
     """
+    try:
+        _write(path, content)
+    except OSError as error:
+        # The path that was asked for, not that of the temporary file.
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _write(path: Path, content: bytes) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(content)
         return

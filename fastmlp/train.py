@@ -81,6 +81,7 @@ def run(config: TrainConfig) -> int:
     for flag, path in outputs.items():
         if path is not None:
             check_writable(Path(path), flag)
+    _check_distinct(config)
     implementation = _implementation(config)
     threads = threads_for(config.threads)
     if threads > available_cores() and not config.quiet:
@@ -99,7 +100,7 @@ def run(config: TrainConfig) -> int:
             _progress(config) as progress,
             _blas_threads(config, threads),
         ):
-            history = implementation.fit(
+            history = _with_data_named(data, implementation.fit)(
                 model,
                 *train,
                 epochs=config.epochs,
@@ -111,11 +112,11 @@ def run(config: TrainConfig) -> int:
                 threads=threads,
             )
         train_seconds = time.perf_counter() - start - history.compile_seconds
+        _save(model, config)
         test = _test(implementation, model, data, config, threads)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # perhaps in the midst of saving
         _save(model, config)
         return _interrupted(f"; the model so far is in {config.save}" if config.save else "")
-    _save(model, config)
 
     result = result_of(
         config,
@@ -134,6 +135,16 @@ def run(config: TrainConfig) -> int:
         write_atomically(Path(config.json), f"{text}\n".encode())
     _print_result(text if config.json == "-" else table_of(result))
     return DONE
+
+
+def _check_distinct(config: TrainConfig) -> None:
+    """Refuse to write one file over another, or over the data."""
+    names = {"--save": config.save, "--json": config.json, "--data": config.data}
+    used = {flag: os.path.realpath(name) for flag, name in names.items() if name is not None}
+    for one, other in (("--save", "--json"), ("--save", "--data"), ("--json", "--data")):
+        same = one in used and used.get(other) == used[one]
+        if same and (os.path.isfile(used[one]) or not os.path.exists(used[one])):
+            raise ValueError(f"{one} and {other} must be different files, not both {names[one]}")
 
 
 def _implementation(config: TrainConfig) -> Any:
@@ -201,19 +212,35 @@ def _model(implementation: Any, data: Dataset, config: TrainConfig) -> Any:
         )
     except (MemoryError, ValueError, OverflowError) as error:
         # Every value was checked with its flag: what is left are sizes beyond the memory.
-        sizes = "-".join(map(str, layers))
-        raise MemoryError(f"--hidden: a network of {sizes} cannot be made: {error}") from None
+        hidden = " ".join(map(str, config.hidden))
+        raise MemoryError(
+            f"a network of {layers[0]} features, --hidden {hidden} and {layers[-1]} classes cannot "
+            f"be made: {error}"
+        ) from None
 
 
 def _test(implementation: Any, model: Any, data: Dataset, config: TrainConfig, threads: int) -> Any:
     """Loss and accuracy on the test set."""
-    test = implementation.evaluate(model, data.x_test, data.y_test, threads=threads)
+    evaluate = _with_data_named(data, implementation.evaluate)
+    test = evaluate(model, data.x_test, data.y_test, threads=threads)
     if not math.isfinite(test.loss):
         raise FloatingPointError(
             f"the loss on the test set is {test.loss} after the last step; try a learning rate "
             f"below {config.lr:g}"
         )
     return test
+
+
+def _with_data_named(data: Dataset, function: Any) -> Any:
+    """``function``, whose ValueError names the data set: every flag was checked before."""
+
+    def call(*arguments: Any, **settings: Any) -> Any:
+        try:
+            return function(*arguments, **settings)
+        except ValueError as error:
+            raise DataError(f"{data.name}: {error}") from None
+
+    return call
 
 
 @contextlib.contextmanager
@@ -285,6 +312,8 @@ def _save(model: Any, config: TrainConfig) -> None:
 
 
 def _print_result(text: str) -> None:
+    if sys.stdout is None:
+        raise OSError("the result cannot be printed: stdout is closed")
     try:
         print(text, flush=True)
     except OSError:

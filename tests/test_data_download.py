@@ -79,7 +79,8 @@ def test_a_download_gives_the_published_bytes_and_is_kept(mirror: Mirror, cache:
     assert_is_tiny(load_published(tiny_dataset(mirror.base("good"))))
     for name, data in FILES.items():
         assert (cache / name).read_bytes() == data
-    assert len(files_under(cache)) == len(FILES) + 1  # and the decoded copy, nothing temporary
+    # And the decoded copy with its sum; nothing temporary.
+    assert len(files_under(cache)) == len(FILES) + 2
 
 
 @pytest.mark.parametrize(
@@ -307,11 +308,21 @@ def test_the_decoded_copy_is_what_the_second_load_reads(cache: Path, provided: P
     write_files(provided)
     load_published(tiny_dataset())
     marked: dict[str, Any] = ARRAYS | {"y_test": np.zeros(4, np.uint8)}
-    np.savez(decoded_copy(cache), **marked)
+    path = decoded_copy(cache)
+    np.savez(path, **marked)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_name(f"{path.name}.sha256").write_text(digest)
     np.testing.assert_array_equal(load_published(tiny_dataset()).y_test, np.zeros(4))
 
 
-@pytest.mark.parametrize("damage", ["empty", "truncated", "flipped"])
+def whole_npz(**changes: Any) -> bytes:
+    """A valid .npz, but not what was decoded."""
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **(ARRAYS | changes))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated", "flipped", "another"])
 def test_a_damaged_decoded_copy_is_silently_made_anew(
     cache: Path, provided: Path, damage: str
 ) -> None:
@@ -323,6 +334,7 @@ def test_a_damaged_decoded_copy_is_silently_made_anew(
     damaged = {
         "empty": b"",
         "truncated": good[:-10],
+        "another": whole_npz(x_train=np.zeros((7, 3), np.uint8)),
         "flipped": good[:position] + bytes([good[position] ^ 1]) + good[position + 1 :],
     }
     path.write_bytes(damaged[damage])

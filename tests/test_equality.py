@@ -6,10 +6,10 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import fastmlp
-import reference
+from benchmarks.implementations import IMPLEMENTATIONS
 from tests.equality import NETWORKS, assert_equal, problem
 
+fastmlp, reference = IMPLEMENTATIONS["fast"], IMPLEMENTATIONS["reference"]
 DTYPES = ["float64", "float32"]
 
 
@@ -204,3 +204,19 @@ def test_any_network_trains_as_the_reference_does(layers, n, batch_size, dtype, 
     fastmlp.fit(fast, x, y, optimizer=fastmlp.SGD(lr=0.01), threads=threads, **options)
     reference.fit(plain, x, y, optimizer=reference.SGD(lr=0.01), **options)
     assert_parameters_equal(fast, plain, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_weights_that_a_callback_changes_are_those_of_the_next_epoch(dtype):
+    layers = [20, 17, 9, 4]
+    models = twins(layers, dtype)
+    x, y = problem(layers, 40, dtype)
+    for implementation, model in zip((fastmlp, reference), models, strict=True):
+
+        class Halve(implementation.Callback):
+            def on_epoch_end(self, model, epoch_record):
+                for W in model.weights:
+                    W *= 0.5
+
+        implementation.fit(model, x, y, epochs=3, batch_size=16, callbacks=[Halve()])
+    assert_parameters_equal(*models, dtype)

@@ -1,7 +1,9 @@
 """Model files: what is saved is loaded to the bit, and nothing else is loaded at all."""
 
+import copy
 import json
 import os
+import pickle
 import struct
 import tempfile
 from pathlib import Path
@@ -441,3 +443,41 @@ def test_a_path_that_cannot_be_written_is_refused_in_one_line(tmp_path, name):
         check_writable(tmp_path / name, "--save")
     assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(
+    "copy_of", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_copy_trains_and_saves_what_it_trained(tmp_path, copy_of, dtype):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((50, 6)).astype(dtype), rng.integers(0, 3, 50)
+    model = fastmlp.MLP([6, 9, 3], dtype=dtype)
+    before = model.parameters.copy()
+    twin = copy_of(model)
+    fastmlp.fit(twin, x, y, epochs=3, batch_size=10)
+    np.testing.assert_array_equal(model.parameters, before)
+    fastmlp.fit(model, x, y, epochs=3, batch_size=10)
+    twin.save(tmp_path / "twin")
+    loaded = fastmlp.load(tmp_path / "twin")
+    for one in (twin, loaded):
+        for ours, expected in zip(
+            one.weights + one.biases, model.weights + model.biases, strict=True
+        ):
+            np.testing.assert_array_equal(ours, expected)
+        np.testing.assert_array_equal(one.logits(x), model.logits(x))
+
+
+def test_parameters_that_are_set_are_copied_into_the_model():
+    x = np.random.default_rng(0).standard_normal((5, 6))
+    model = fastmlp.MLP([6, 9, 3])
+    other = fastmlp.MLP([6, 9, 3], seed=1)
+    model.weights[0] = other.weights[0]
+    model.weights[1:] = other.weights[1:]
+    model.biases[-1] = np.ones(3)
+    other.biases[1][...] = 1
+    np.testing.assert_array_equal(model.logits(x), other.logits(x))
+    with pytest.raises(ValueError, match=r"\(6, 9\).*\(9, 6\)"):
+        model.weights[0] = other.weights[0].T
+    with pytest.raises(AttributeError):
+        model.weights = other.weights

@@ -82,7 +82,7 @@ def test_models_have_the_same_attributes_of_the_same_types_and_values(name):
     ours, expected = OTHERS[name].MLP([3, 4, 2]), EXPECTED.MLP([3, 4, 2])
     for attribute in ATTRIBUTES:
         value, wanted = getattr(ours, attribute), getattr(expected, attribute)
-        assert type(value) is type(wanted)
+        assert isinstance(value, type(wanted))
         if attribute in ("weights", "biases"):
             assert [(a.shape, a.dtype) for a in value] == [(a.shape, a.dtype) for a in wanted]
         else:

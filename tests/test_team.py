@@ -1,5 +1,6 @@
 """A team of threads ends cleanly, whatever happens while it runs."""
 
+import signal
 import threading
 
 import numpy as np
@@ -109,3 +110,64 @@ def test_two_trainings_at_once_do_not_disturb_each_other():
         member.join()
     for key in (0, 1):
         np.testing.assert_array_equal(together[key], alone[key])
+
+
+def test_as_many_threads_take_the_step_as_were_asked_for(monkeypatch):
+    from fastmlp.engine import step
+
+    seen = set()
+    run = step.run
+
+    def spy(job, thread):
+        if len(job.order):
+            seen.add((job.threads, thread, threading.get_ident()))
+        return run(job, thread)
+
+    monkeypatch.setattr(step, "run", spy)
+    x, y = problem([30, 5], 100, "float32")
+    model = fastmlp.MLP([30, 17, 5])
+    fastmlp.fit(model, x, y, epochs=3, batch_size=32, threads=3)
+    assert {(threads, thread) for threads, thread, _ in seen} == {(3, 0), (3, 1), (3, 2)}
+    assert len({ident for *_, ident in seen}) == 3
+
+
+def test_seconds_are_those_of_the_training_pass_alone(monkeypatch):
+    """A clock that only training, validation and compiling move, each by its own amount."""
+    from types import SimpleNamespace
+
+    from fastmlp.engine.engine import Engine
+
+    now = [0.0]
+
+    def moving(method, seconds):
+        def call(*arguments):
+            now[0] += seconds
+            return method(*arguments)
+
+        return call
+
+    for name, seconds in {"train": 1, "score": 10, "compile": 100}.items():
+        monkeypatch.setattr(Engine, name, moving(getattr(Engine, name), seconds))
+    monkeypatch.setattr("fastmlp.training.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    x, y = problem([30, 5], 100, "float32")
+    history = fastmlp.fit(fastmlp.MLP([30, 5]), x, y, epochs=2, validation_data=(x, y))
+    assert [epoch.seconds for epoch in history.epochs] == [1, 1]
+    assert history.compile_seconds == 100
+
+
+def test_ctrl_c_while_another_thread_compiles_ends_the_wait(monkeypatch):
+    from fastmlp.engine.engine import Engine
+
+    release = threading.Event()
+
+    def compile_for_ever(self, samples):
+        signal.raise_signal(signal.SIGINT)
+        release.wait()
+
+    monkeypatch.setattr(Engine, "compile", compile_for_ever)
+    x, y = problem([30, 5], 100, "float32")
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fastmlp.fit(fastmlp.MLP([30, 5]), x, y)
+    finally:
+        release.set()

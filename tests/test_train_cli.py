@@ -870,3 +870,45 @@ def test_both_engines_end_at_the_same_parameters_on_mnist(tmp_path):
     for ours, theirs in zip(*arrays, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)
     assert not np.array_equal(fast.weights[0], fastmlp.MLP(fast.layers, dtype="float64").weights[0])
+
+
+@pytest.mark.parametrize(
+    "flags", [("--save", "--json"), ("--save", "--data"), ("--json", "--data")]
+)
+def test_one_file_is_not_written_over_another(blobs, tmp_path, flags):
+    data = tmp_path / "data.npz"
+    data.write_bytes(Path(blobs).read_bytes())
+    target = data if "--data" in flags else tmp_path / "out"
+    options = {"--data": data, **dict.fromkeys(flags, target)}
+    done = run(*(word for option in options.items() for word in option))
+    assert_fails(done, 2, *flags, str(target))
+    assert data.read_bytes() == Path(blobs).read_bytes()
+
+
+def test_a_closed_stdout_is_a_failure(blobs):
+    words = [*COMMAND, "--data", str(blobs), "--epochs", "1", "--quiet", "--json", "-"]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *words],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )
+    assert done.returncode == 1
+    assert "stdout is closed" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_damaged_kernel_cache_is_made_anew(blobs, tmp_path):
+    options = ("--data", blobs, "--epochs", 1, "--quiet", "--json", "-")
+    sums = []
+    for _ in range(3):
+        done = run(*options, FASTMLP_CACHE_DIR=str(tmp_path), NUMBA_CACHE_DIR=None)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        sums.append(json.loads(done.stdout)["parameter_sha256"])
+        kept = [*tmp_path.glob("kernels-*/**/*.nbi"), *tmp_path.glob("kernels-*/**/*.nbc")]
+        assert kept
+        for path in kept:
+            path.write_bytes(path.read_bytes()[: len(sums) * 7])
+    assert len(set(sums)) == 1

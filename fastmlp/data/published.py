@@ -33,6 +33,7 @@ def load_published(
     decoded = _decoded_path(source)
     # Absent, unreadable or damaged: it is only a cache, made anew below.
     with suppress(OSError, DataError):
+        _check_decoded(decoded)
         return replace(read_npz(decoded), name=source.name)
     compressed = provided | _read_or_download(
         source, [file for file in source.files if file not in provided], progress, timeout
@@ -46,6 +47,7 @@ def load_published(
     np.savez(copy, allow_pickle=False, **arrays)
     with suppress(OSError):
         _keep(decoded, copy.getvalue())
+        _keep(_sum_path(decoded), hashlib.sha256(copy.getvalue()).hexdigest().encode())
     return dataset
 
 
@@ -79,6 +81,18 @@ def _decoded_path(source: PublishedDataset) -> Path:
     sums = "".join(file.sha256 for file in source.files)
     digest = hashlib.sha256(sums.encode()).hexdigest()[:16]
     return cache_directory() / source.name / f"decoded-{digest}.npz"
+
+
+def _sum_path(decoded: Path) -> Path:
+    return decoded.with_name(f"{decoded.name}.sha256")
+
+
+def _check_decoded(decoded: Path) -> None:
+    """Check the decoded copy against the sum that was kept with it; a difference is a DataError."""
+    expected = _sum_path(decoded).read_bytes()
+    with decoded.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest().encode() != expected:
+            raise DataError(f"{decoded}: not what was decoded")
 
 
 def _read_or_download(

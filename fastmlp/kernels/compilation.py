@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import warnings
 from collections.abc import Callable
@@ -43,6 +44,45 @@ def _kernel_cache() -> str | None:
     return str(folder)
 
 
+class _TolerantCache:
+    """numba's cache of one function, of which a failure costs time and not the run.
+
+    numba raises whatever happens: a damaged file would stop this and every later run, and a full
+    disk a run that needs nothing from it.
+    """
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def load_overload(self, *arguments: Any) -> Any:
+        """What is kept, or None where it cannot be read."""
+        try:
+            return self._cache.load_overload(*arguments)
+        except Exception:
+            with contextlib.suppress(OSError):
+                self._cache.flush()  # forget the damaged index; what is compiled now replaces it
+            return None
+
+    def save_overload(self, *arguments: Any) -> None:
+        """Keep what was compiled, or say once that it cannot be kept."""
+        try:
+            self._cache.save_overload(*arguments)
+        except Exception as error:
+            _warn_not_kept(getattr(error, "strerror", None) or type(error).__name__)
+
+
+@cache
+def _warn_not_kept(reason: str) -> None:
+    warnings.warn(
+        f"compiled kernels are not kept: {reason}; the next run compiles again",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
 def jit(*signature: Any) -> Callable[[Callable[..., Any]], Any]:
     """numba's ``njit`` with the GIL released, NumPy's division and the project's kernel cache."""
 
@@ -54,11 +94,16 @@ def jit(*signature: Any) -> Callable[[Callable[..., Any]], Any]:
         # numba reads the folder once, when it decorates.
         numba.config.CACHE_DIR = folder or previous
         try:
-            return numba.njit(
-                *signature, nogil=True, error_model="numpy", cache=folder is not None
-            )(function)
+            compiled = numba.njit(nogil=True, error_model="numpy", cache=folder is not None)(
+                function
+            )
         finally:
             numba.config.CACHE_DIR = previous
+        if folder is not None:
+            compiled._cache = _TolerantCache(compiled._cache)
+        for arguments in signature:
+            compiled.compile(arguments)
+        return compiled
 
     return decorate
 
