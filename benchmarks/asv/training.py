@@ -33,6 +33,7 @@ class Epoch:
     def time_epoch(self, data, hidden, batch_size):
         self.fit(epochs=1)
 
+    # Most of it is imports, numba's compiler among them, and the data.
     def peakmem_epoch(self, data, hidden, batch_size):
         self.fit(epochs=1)
 

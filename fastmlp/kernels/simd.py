@@ -230,7 +230,6 @@ def _emit_exp(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
     return builder.select(overflow, constant(vector, math.inf), result)
 
 
-fma = _elementwise(3, lambda x, y, z: x * y + z, emit_fma)
 maximum = _elementwise(2, np.maximum, _emit_maximum)
 minimum = _elementwise(2, np.minimum, _emit_minimum)
 exp = _elementwise(1, np.exp, _emit_exp)
@@ -280,10 +279,7 @@ def _load(typingctx, A, i, j):
     vector = vector_type(A.dtype)
 
     def codegen(context, builder, sig, args):
-        at = [
-            context.cast(builder, v, k, types.intp)
-            for v, k in zip(args[1:], sig.args[1:], strict=True)
-        ]
+        at = _indices(context, builder, sig, args)
         pointer = element_pointer(context, builder, sig.args[0], args[0], at)
         pointer = builder.bitcast(pointer, context.get_value_type(vector).as_pointer())
         return builder.load(pointer, align=A.dtype.bitwidth // 8)
@@ -325,10 +321,7 @@ def _prefetch(typingctx, x, k):
 
 def _store(typingctx, A, i, j, value):
     def codegen(context, builder, sig, args):
-        at = [
-            context.cast(builder, v, k, types.intp)
-            for v, k in zip(args[1:3], sig.args[1:3], strict=True)
-        ]
+        at = _indices(context, builder, sig, args)
         pointer = element_pointer(context, builder, sig.args[0], args[0], at)
         pointer = builder.bitcast(pointer, args[3].type.as_pointer())
         builder.store(args[3], pointer, align=A.dtype.bitwidth // 8)
