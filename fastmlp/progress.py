@@ -16,6 +16,11 @@ LEAST_BAR_COLUMNS = 4
 """rich's least. Where it would be less, numbers after the bar give way: 80 columns hold all."""
 
 
+FREE_COLUMNS = 2
+"""At the end of the line, for the ^C that a terminal shows: in a full line it would start another,
+and the bar would stand there twice."""
+
+
 def show_progress(stream: TextIO) -> ProgressBar | ProgressLines:
     """Return the callback that suits ``stream``; call its ``close`` in the end."""
     if stream.isatty():
@@ -69,15 +74,17 @@ class ProgressBar(Callback):
     """
 
     def __init__(self, console: Console) -> None:
+        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self.console = console
+        self.terminal = console
+        self.console = Console(file=console.file)
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[numbers]}"),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=console,
+            console=self.console,
             # Refreshed by hand: rich's own refreshing thread would take a core from the training.
             auto_refresh=False,
             expand=True,
@@ -124,6 +131,7 @@ class ProgressBar(Callback):
             self._draw()
 
     def _draw(self) -> None:
+        self.console.width = max(self.terminal.width - FREE_COLUMNS, 1)
         total, parts = self._state
         epoch = min(max(-(-total // self.n_samples), 1), self.epochs)
         description = f"epoch {epoch:{len(str(self.epochs))}}/{self.epochs}"

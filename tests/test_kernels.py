@@ -77,14 +77,14 @@ def random(rng, shape, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_exp_is_within_two_units_in_the_last_place(dtype):
+def test_exp_is_within_one_unit_in_the_last_place(dtype):
     limit = 87 if dtype == "float32" else 708
     x = np.linspace(-limit, limit, 64 * 4001, dtype=dtype)[None]
     ours = np.empty_like(x)
     apply_exp(x, ours)
     expected = np.exp(x.astype(np.longdouble))
     error = np.abs(ours - expected) / expected
-    assert error.max() < 2 * EPS[dtype]
+    assert error.max() < EPS[dtype]  # 0.64 with FMA, 0.84 without; a term less gives 1.6
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
