@@ -33,6 +33,7 @@ LAYER = np.dtype(
             "dZ",
             "dZ_stride",
             "share_unit",
+            "masked_percent",
             "activation",
             "derivative",
         )
@@ -78,6 +79,7 @@ class Workspace:
             layer.dZ, layer.dZ_stride = self._place(place.n_out, dtype)
             # Rows of W are columns of W.T: a share of whole lines keeps two threads off one line.
             layer.share_unit = max(TILE_ROWS, 64 // dtype.itemsize) if index else TILE_ROWS
+            layer.masked_percent = 0 if index else _masked_percent(place.n_out, dtype)
             layer.activation = address(
                 activations.identity if last else function, epilogue_arguments, dtype
             )
@@ -102,6 +104,16 @@ class Workspace:
         place = self._items
         self._items += self.chunk_rows * stride
         return place, stride
+
+
+def _masked_percent(n_out: int, dtype: np.dtype) -> int:
+    """Per cent of non-zero items below which products follow the masks.
+
+    128 rows x 784, zeros at random, dense and masked took, in us: 106 and 97 at 40 % on 128
+    columns, 422 and 363 on 512, both the other way round at 50 %; in one vector's width, where
+    finding the next k is most of the work, 15 and 17 at 19 %.
+    """
+    return 15 if n_out * dtype.itemsize <= 2 * TARGET.vector_bytes else 38
 
 
 def _rows(rows: int, columns: int, dtype: np.dtype) -> NDArray[np.floating]:

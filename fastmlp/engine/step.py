@@ -29,8 +29,6 @@ optimiser's update."""
 SAMPLES, LOSS_SUM, HITS, STEPS, PROGRESS_ITEMS = 0, 1, 2, 3, 4
 """Items of ``Job.progress``: samples seen, sum of their losses, their hits, steps done."""
 
-SPARSE_DENSITY = 0.4
-"""Share of non-zero items below which the first layer's products follow the masks."""
 
 FORWARD_DEPTH = 2 * MASK_BITS
 """Rows of W for one pass of a masked forward product: with all 128 samples over 128 rows of W at a
@@ -180,7 +178,7 @@ def forward(job, T, first, begin, end, thread):
         A, out = inputs(job.work, p, begin, end), outputs(job.work, p, begin, end)
         W, b = weights(job.params, p, 0, p.n_in), bias(job.params, p)
         depth = p.n_in
-        if l == 0 and density < SPARSE_DENSITY:
+        if density * 100 < p.masked_percent:
             depth = FORWARD_DEPTH
         else:
             masks = no_masks(job.row_masks)
@@ -255,7 +253,7 @@ def update(job, T, rows, thread, continued, final):
         start = weights(job.gradients, p, begin, end) if continued else nothing(job.zeros, p.n_out)
         D, state = weights(target, p, begin, end), weights(job.state, p, begin, end)
         masks = no_masks(job.column_masks)
-        if l == 0 and densest(job.densities) < SPARSE_DENSITY:
+        if densest(job.densities) * 100 < p.masked_percent:
             masks = column_masks(job, rows, begin, end, thread)
         call_product(job.product, AT, masks, dZ, start, D, state, h, T, epilogue, rows)
         if applied and l > 0:
