@@ -55,24 +55,32 @@ def row_argument(Z, r, value):
     return min_lanes(first)
 
 
+@inner
+def exponentials(Z, r, D):
+    """D[r] = exp(Z[r] - max(Z[r])), padding 0; the maximum and the sum of D[r].
+
+    Shifted by its maximum, no exponent overflows, and softmax does not change.
+    """
+    shift = row_maximum(Z, r)
+    total = full(Z, 0)
+    for j in range(0, Z.shape[1], lanes(Z)):
+        e = exp(masked_row(Z, r, j, -math.inf) - shift)
+        store(D, r, j, e)
+        total = total + e
+    return shift, sum_lanes(total)
+
+
 def softmax_cross_entropy(
     Z: Any, labels: Any, order: Any, first: int, D: Any, scores: Any, scale: float
 ) -> None:
     """loss = log(sum_j exp(z_j)) - z_y;  D = dZ = scale * (softmax(Z) - onehot(y)).
 
-    Computed from z - max(z), which changes neither and cannot overflow. D's padding becomes 0.
+    Both from z - max(z). D's padding becomes 0.
     """
-    n = Z.shape[1]
     for r in range(Z.shape[0]):
         label = labels[order[first + r]]
-        shift = row_maximum(Z, r)
-        total = full(Z, 0)
-        for j in range(0, n, lanes(Z)):
-            e = exp(masked_row(Z, r, j, -math.inf) - shift)
-            store(D, r, j, e)
-            total = total + e
-        normaliser = sum_lanes(total)
-        for j in range(0, n, lanes(Z)):
+        shift, normaliser = exponentials(Z, r, D)
+        for j in range(0, Z.shape[1], lanes(Z)):
             store(D, r, j, load(D, r, j) * (scale / normaliser))
         D[r, label] -= scale
         scores[LOSS, r] = math.log(normaliser) - (Z[r, label] - shift)
@@ -80,17 +88,10 @@ def softmax_cross_entropy(
 
 
 def softmax(Z: Any, labels: Any, order: Any, first: int, D: Any, scores: Any, scale: float) -> None:
-    """D = exp(Z - max(Z)) / sum_j exp(z_j - max(Z)), the last classes without padding."""
-    n = Z.shape[1]
+    """D[r, j] = exp(z_j) / sum_k exp(z_k), by way of Z: D's rows need no padding."""
     for r in range(Z.shape[0]):
-        shift = row_maximum(Z, r)
-        total = full(Z, 0)
-        for j in range(0, n, lanes(Z)):
-            e = exp(masked_row(Z, r, j, -math.inf) - shift)
-            store(Z, r, j, e)
-            total = total + e
-        normaliser = sum_lanes(total)
-        for j in range(n):
+        _, normaliser = exponentials(Z, r, Z)
+        for j in range(Z.shape[1]):
             D[r, j] = Z[r, j] / normaliser
 
 
