@@ -84,7 +84,9 @@ def test_exp_is_within_one_unit_in_the_last_place(dtype):
     apply_exp(x, ours)
     expected = np.exp(x.astype(np.longdouble))
     error = np.abs(ours - expected) / expected
-    assert error.max() < EPS[dtype]  # 0.64 with FMA, 0.84 without; a term less gives 1.6
+    # 0.64 units with FMA, 0.84 without; a term less gives 1.6. NumPy's own, which stands in without
+    # the JIT, is good to 1.6.
+    assert error.max() < (1 if JIT else 3) * EPS[dtype]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
