@@ -164,6 +164,8 @@ def fit(
     start = time.perf_counter()
     with in_another_thread(lambda: _compiled(model, workspace_rows, threads, samples)) as engine:
         history.compile_seconds = time.perf_counter() - start
+        from fastmlp.engine.engine import NonFiniteLossError  # numba, imported by now
+
         for callback in callbacks:
             callback.on_train_begin(model, epochs, samples.count)
         for epoch in range(1, epochs + 1):
@@ -173,7 +175,7 @@ def fit(
                 order = np.random.default_rng((seed, epoch)).permutation(samples.count)
             try:
                 totals = engine.train(samples, order, rows, optimizer.lr, watch)
-            except engine.NonFiniteLossError as error:
+            except NonFiniteLossError as error:
                 raise FloatingPointError(
                     f"the loss became NaN or infinite in epoch {epoch}, step {error.step + 1}; the "
                     f"parameters are those before it; try a learning rate below {optimizer.lr:g}, "

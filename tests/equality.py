@@ -36,6 +36,15 @@ def problem(layers, n_samples, dtype, seed=0):
     return x, rng.integers(0, layers[-1], n_samples)
 
 
+def sparse_problem(layers, n_samples, dtype, density, seed=0):
+    """As `problem`, with zeros in the samples: whole columns, and single items."""
+    x, y = problem(layers, n_samples, dtype, seed)
+    rng = np.random.default_rng(seed + 1)
+    kept = rng.random(x.shape) < density
+    kept[:, rng.random(layers[0]) < 0.2] = False
+    return x * kept.astype(dtype), y
+
+
 def assert_equal(actual, expected, dtype, what=""):
     """Arrays are equal within the tolerance of ``dtype``."""
     actual, expected = np.asarray(actual, float), np.asarray(expected, float)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.implementations import IMPLEMENTATIONS
-from tests.equality import NETWORKS, assert_equal, problem
+from tests.equality import NETWORKS, assert_equal, problem, sparse_problem
 
 fastmlp, reference = IMPLEMENTATIONS["fast"], IMPLEMENTATIONS["reference"]
 DTYPES = ["float64", "float32"]
@@ -220,3 +220,21 @@ def test_weights_that_a_callback_changes_are_those_of_the_next_epoch(dtype):
 
         implementation.fit(model, x, y, epochs=3, batch_size=16, callbacks=[Halve()])
     assert_parameters_equal(*models, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("density", [0.0, 0.05, 0.2, 0.6])
+@pytest.mark.parametrize(
+    ("layers", "batch_size"),
+    # Wide first layers follow masks below 38 % of non-zeros, a narrow one below 15 %; 70 and 200
+    # columns and 67 rows end within a word of the masks, 130 rows in the third.
+    [([70, 100, 4], 67), ([200, 130, 20, 4], 130), ([130, 64, 4], 1), ([70, 10], 33)],
+)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_sparse_input_trains_as_the_reference_does(layers, batch_size, density, dtype, threads):
+    fast, plain = twins(layers, dtype)
+    x, y = sparse_problem(layers, 150, dtype, density)
+    for implementation, model in ((fastmlp, fast), (reference, plain)):
+        implementation.fit(model, x, y, epochs=2, batch_size=batch_size, threads=threads)
+    assert_parameters_equal(fast, plain, dtype)
+    assert_equal(fast.logits(x), plain.logits(x), dtype)

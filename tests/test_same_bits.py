@@ -6,7 +6,7 @@ import pytest
 import fastmlp
 from fastmlp.engine.engine import Engine
 from fastmlp.engine.plan import CHUNK_ROWS
-from tests.equality import problem
+from tests.equality import problem, sparse_problem
 
 LAYERS = [50, 33, 17, 10]
 
@@ -105,3 +105,22 @@ def test_another_seed_gives_another_result():
         fastmlp.fit(model, x, y, epochs=1, batch_size=10, seed=seed)
         parameters.append(model.parameters)
     assert not np.array_equal(*parameters)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch_size", [1, 33, 100, "full"])
+def test_following_the_masks_changes_no_bit(batch_size, dtype, monkeypatch):
+    """Masked always, masked never, and on several threads: the same parameters."""
+    layers = [200, 100, 4]
+    x, y = sparse_problem(layers, 250, dtype, 0.2)
+    results, masked = [], []
+    for percent, threads in [(101, 1), (0, 1), (101, 2), (101, 3), (0, 3)]:
+        monkeypatch.setattr("fastmlp.engine.plan._masked_percent", lambda *_, p=percent: p)
+        model = fastmlp.MLP(layers, dtype=dtype)
+        fastmlp.fit(model, x, y, epochs=2, batch_size=batch_size, threads=threads)
+        results.append(model.parameters)
+        with Engine(model, 16, 1) as engine:
+            masked.append(int(engine.workspace.layers[0].masked_percent))
+    assert masked == [101, 0, 101, 101, 0]
+    for other in results[1:]:
+        np.testing.assert_array_equal(other, results[0])

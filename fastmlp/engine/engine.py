@@ -57,7 +57,7 @@ class NonFiniteLossError(FloatingPointError):
 
 
 BRIEF_PRODUCTS = 10_000_000
-"""Samples times parameters of a job that takes at most a millisecond or two."""
+"""Samples times parameters of a job too short to interrupt: 60 MFLOP, 0.3 ms at 200 GFLOP/s."""
 
 GATHERS = {"uint8": gather.gather_uint8, "float": gather.gather_float, "csr": gather.gather_csr}
 HEADS = {
@@ -80,8 +80,6 @@ class Engine:
     threads : int
         Threads that compute. The result is the same bits for any number.
     """
-
-    NonFiniteLossError = NonFiniteLossError
 
     def __init__(self, model: MLP, rows: int, threads: int) -> None:
         self.model = model
