@@ -8,11 +8,12 @@ import fastmlp
 import reference
 
 IMPLEMENTATIONS: dict[str, ModuleType] = {"fast": fastmlp, "reference": reference}
-"""Name: module with MLP, SGD, fit, evaluate, loss_and_gradients, History, ..."""
+"""Name: module with MLP, SGD, Adam, fit, evaluate, loss_and_gradients, History, ..."""
 
 SHARED_NAMES = (
     "MLP",
     "SGD",
+    "Adam",
     "Callback",
     "Epoch",
     "Evaluation",

@@ -12,7 +12,7 @@ from fastmlp.callbacks import Callback
 from fastmlp.data import DataError, Dataset, DataUnavailableError, load_dataset
 from fastmlp.model import MLP
 from fastmlp.model_file import load
-from fastmlp.optimizers import SGD
+from fastmlp.optimizers import SGD, Adam
 from fastmlp.training import (
     Epoch,
     Evaluation,
@@ -28,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "MLP",
     "SGD",
+    "Adam",
     "Callback",
     "DataError",
     "DataUnavailableError",

@@ -27,7 +27,7 @@ import numpy as np
 from fastmlp import __version__
 from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.callbacks import Callback
-from fastmlp.config import TrainConfig, add_flags, from_flags
+from fastmlp.config import OPTIMIZERS, TrainConfig, add_flags, from_flags
 from fastmlp.data import DataError, Dataset, load_dataset, load_default_dataset
 from fastmlp.result import result_of, table_of
 from fastmlp.threads import available_cores, threads_for
@@ -93,6 +93,7 @@ def run(config: TrainConfig) -> int:
     load_seconds = time.perf_counter() - start
 
     model = _model(implementation, data, config)
+    optimizer = getattr(implementation, OPTIMIZERS[config.optimizer].class_name)(lr=config.lr)
     start = time.perf_counter()
     try:
         with (
@@ -105,7 +106,7 @@ def run(config: TrainConfig) -> int:
                 *train,
                 epochs=config.epochs,
                 batch_size=config.batch_size,
-                optimizer=implementation.SGD(lr=config.lr),
+                optimizer=optimizer,
                 seed=config.seed,
                 validation_data=validation,
                 callbacks=[training_begins, *progress],

@@ -15,7 +15,7 @@ from fastmlp.checks import check_integer, shown
 from fastmlp.engine.layout import parameter_views
 from fastmlp.inputs import Samples, check_labels, check_samples
 from fastmlp.model import MLP, PREDICT_ROWS
-from fastmlp.optimizers import SGD
+from fastmlp.optimizers import SGD, Optimizer
 from fastmlp.threads import in_another_thread, threads_for
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def fit(
     *,
     epochs: int = 10,
     batch_size: int | str = 128,
-    optimizer: SGD | None = None,
+    optimizer: Optimizer | None = None,
     seed: int = 0,
     shuffle: bool = True,
     validation_data: tuple[ArrayLike, ArrayLike] | None = None,
@@ -108,8 +108,8 @@ def fit(
     batch_size : int or "full", default 128
         Samples in a step. The last batch of an epoch may be smaller. "full", or a size of
         n_samples and more, is full-batch gradient descent.
-    optimizer : SGD, default SGD()
-        The update.
+    optimizer : Optimizer, default SGD()
+        The update, for example ``Adam(lr=0.001)``; its state starts anew.
     seed : int, default 0
         Of the order of samples: ``default_rng((seed, epoch)).permutation(n_samples)`` for epochs
         1, 2, ...
@@ -162,7 +162,9 @@ def fit(
     # Validation wants more rows at a time than a small batch has.
     workspace_rows = max(rows, min(validation.count, PREDICT_ROWS) if validation else 0)
     start = time.perf_counter()
-    with in_another_thread(lambda: _compiled(model, workspace_rows, threads, samples)) as engine:
+    with in_another_thread(
+        lambda: _compiled(model, workspace_rows, threads, optimizer, samples)
+    ) as engine:
         history.compile_seconds = time.perf_counter() - start
         from fastmlp.engine.engine import NonFiniteLossError  # numba, imported by now
 
@@ -174,7 +176,7 @@ def fit(
             if shuffle and rows < samples.count:
                 order = np.random.default_rng((seed, epoch)).permutation(samples.count)
             try:
-                totals = engine.train(samples, order, rows, optimizer.lr, watch)
+                totals = engine.train(samples, order, rows, watch)
             except NonFiniteLossError as error:
                 raise FloatingPointError(
                     f"the loss became NaN or infinite in epoch {epoch}, step {error.step + 1}; the "
@@ -249,11 +251,13 @@ def loss_and_gradients(
         )
 
 
-def _compiled(model: MLP, rows: int, threads: int, samples: Samples) -> Engine:
+def _compiled(
+    model: MLP, rows: int, threads: int, optimizer: Optimizer, samples: Samples
+) -> Engine:
     """Make the engine, compiling its kernels or loading them from the cache."""
     from fastmlp.engine.engine import Engine
 
-    engine = Engine(model, rows, threads)
+    engine = Engine(model, rows, threads, optimizer)
     engine.compile(samples)
     return engine
 
@@ -278,9 +282,11 @@ def _check_batch_size(batch_size: int | str, n_samples: int) -> int:
     return min(check_integer("batch_size", batch_size, 1), n_samples)
 
 
-def _check_optimizer(optimizer: object) -> SGD:
+def _check_optimizer(optimizer: object) -> Optimizer:
     if optimizer is None:
         return SGD()
-    if not isinstance(optimizer, SGD):
-        raise TypeError(f"optimizer must be a fastmlp.SGD, not {type(optimizer).__name__}")
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"optimizer must be a fastmlp optimizer such as SGD(), not {type(optimizer).__name__}"
+        )
     return optimizer

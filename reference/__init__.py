@@ -1,8 +1,8 @@
 """Multilayer perceptrons in plain NumPy, to be read: start with README.md, then network.py."""
 
 from .network import MLP
+from .optimizers import SGD, Adam
 from .training import (
-    SGD,
     Callback,
     Epoch,
     Evaluation,
@@ -16,6 +16,7 @@ from .training import (
 __all__ = [
     "MLP",
     "SGD",
+    "Adam",
     "Callback",
     "Epoch",
     "Evaluation",

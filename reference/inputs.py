@@ -5,7 +5,7 @@ The maths in the other files may then trust its arrays.
 
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, TypeVar
 
@@ -40,15 +40,30 @@ def check_integer(name: str, value: Any, minimum: int, also: str = "") -> int:
 def check_number(name: str, value: Any, minimum: float) -> float:
     """Value as a finite float that is at least `minimum`."""
     allowed = f"{name} must be a finite number >= {minimum:g}, got {shown(value)}"
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(allowed)
-    try:
-        number = float(value)
-    except OverflowError:  # an int beyond float64
-        raise ValueError(allowed) from None
-    if not math.isfinite(number) or number < minimum:
+    number = _as_finite(value, allowed)
+    if number < minimum:
         raise ValueError(allowed)
     return number
+
+
+def check_positive(name: str, value: Any) -> float:
+    """Value as a finite float above 0."""
+    allowed = f"{name} must be a finite number > 0, got {shown(value)}"
+    number = _as_finite(value, allowed)
+    if number <= 0:
+        raise ValueError(allowed)
+    return number
+
+
+def check_betas(name: str, value: Any) -> tuple[float, float]:
+    """Value as a pair of floats in [0, 1)."""
+    allowed = f"{name} must be two numbers >= 0 and < 1, got {shown(value)}"
+    if not isinstance(value, Sequence) or len(value) != 2:  # a set would be a pair in no order
+        raise TypeError(allowed)
+    beta1, beta2 = (_as_finite(beta, allowed) for beta in value)
+    if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
+        raise ValueError(allowed)
+    return beta1, beta2
 
 
 def check_name(name: str, value: Any, table: Mapping[str, Entry]) -> str:
@@ -137,6 +152,19 @@ def as_batch(x: Any, dtype: np.dtype[Any], uint8_scale: float) -> Array:
         X: Array = np.multiply(rows, dtype.type(uint8_scale), dtype=dtype)
         return X
     return rows.astype(dtype, copy=False)
+
+
+def _as_finite(value: Any, allowed: str) -> float:
+    """float(value); the error for what is no finite number says what is allowed."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(allowed)
+    try:
+        number = float(value)
+    except OverflowError:  # an int beyond float64
+        raise ValueError(allowed) from None
+    if not math.isfinite(number):
+        raise ValueError(allowed)
+    return number
 
 
 def _as_array(name: str, value: Any) -> Array:

@@ -14,7 +14,8 @@ from typing import Any, Literal, NoReturn
 from .initializers import INITIALIZERS
 from .inputs import check_integer
 from .network import MLP
-from .training import SGD, Callback, Epoch, evaluate, fit
+from .optimizers import SGD
+from .training import Callback, Epoch, evaluate, fit
 
 PROGRESS_LINES = 20  # whatever the number of epochs
 

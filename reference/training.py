@@ -13,32 +13,12 @@ from .inputs import (
     as_batch,
     check_batch_size,
     check_integer,
-    check_number,
     check_x,
     check_y,
     shown,
 )
 from .network import MLP
-
-
-@dataclass(frozen=True)
-class SGD:
-    """W ← W − lr · dW: stochastic gradient descent.
-
-    Parameters
-    ----------
-    lr : float, default 0.1
-        The learning rate, finite and not negative.
-    """
-
-    lr: float = 0.1
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "lr", check_number("lr", self.lr, 0))
-
-    def update(self, W: Array, dW: Array) -> None:
-        """W ← W − lr · dW, in place, in the dtype of W."""
-        W -= W.dtype.type(self.lr) * dW
+from .optimizers import SGD, Optimizer
 
 
 @dataclass(frozen=True)
@@ -103,14 +83,14 @@ def fit(
     *,
     epochs: int = 10,
     batch_size: int | Literal["full"] = 128,
-    optimizer: SGD | None = None,
+    optimizer: Optimizer | None = None,
     seed: int = 0,
     shuffle: bool = True,
     validation_data: tuple[Any, Any] | None = None,
     callbacks: Sequence[Callback] = (),
     threads: int | None = None,
 ) -> History:
-    """For each batch: W ← W − lr · ∂(mean loss)/∂W; the model's parameters change in place.
+    """For each batch: dW = ∂(mean loss)/∂W, by which the optimizer updates W, in place.
 
     Parameters
     ----------
@@ -122,7 +102,8 @@ def fit(
         Passes over the data.
     batch_size : int or "full", default 128
         Samples a step. The last batch of an epoch holds what is left.
-    optimizer : SGD, default SGD()
+    optimizer : SGD or Adam, default SGD()
+        The update; what it remembers from step to step begins anew with each call.
     seed : int, default 0
         Decides the order of the batches, see :func:`batch_order`.
     shuffle : bool, default True
@@ -151,18 +132,19 @@ def fit(
         raise TypeError(f"shuffle must be True or False, got {shown(shuffle)}")
     callbacks = _check_callbacks(callbacks)
     optimizer = SGD() if optimizer is None else optimizer
-    if not isinstance(optimizer, SGD):
-        raise TypeError(f"optimizer must be an SGD, got {shown(optimizer)}")
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be an SGD or an Adam, got {shown(optimizer)}")
     if validation_data is not None:
         validation_data = _check_validation_data(model, validation_data)
 
     history = History()
+    states = [optimizer.start(V) for V in model.weights + model.biases]
     for callback in callbacks:
         callback.on_train_begin(model, epochs, n)
     for epoch in range(1, epochs + 1):
         started = time.perf_counter()
         order = batch_order(n, rows_a_step, seed, epoch, shuffle)
-        train = _train_epoch(model, x, y, order, rows_a_step, optimizer, epoch, callbacks)
+        train = _train_epoch(model, x, y, order, rows_a_step, optimizer, states, epoch, callbacks)
         seconds = time.perf_counter() - started
         val = evaluate(model, *validation_data) if validation_data is not None else None
         record = Epoch(
@@ -237,7 +219,8 @@ def _train_epoch(
     y: Array,
     order: Array | None,
     batch_size: int,
-    optimizer: SGD,
+    optimizer: Optimizer,
+    states: list[Any],
     epoch: int,
     callbacks: Sequence[Callback],
 ) -> Evaluation:
@@ -259,8 +242,9 @@ def _train_epoch(
                 f"try a learning rate below {optimizer.lr:g}"
             )
         with np.errstate(over="ignore", invalid="ignore"):
-            for V, dV in zip(model.weights + model.biases, dW + db, strict=True):
-                optimizer.update(V, dV)
+            parameters = model.weights + model.biases
+            for V, dV, state in zip(parameters, dW + db, states, strict=True):
+                optimizer.update(V, dV, state)
         loss_sum += loss
         correct += int(hits.sum())
         for callback in callbacks:

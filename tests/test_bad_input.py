@@ -123,6 +123,7 @@ def test_every_spelling_of_the_two_dtypes_is_taken(name, dtype):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
 @pytest.mark.parametrize(
     ("lr", "kind"),
     [
@@ -140,9 +141,55 @@ def test_every_spelling_of_the_two_dtypes_is_taken(name, dtype):
     ],
     ids=lambda value: str(value)[:9] if not isinstance(value, type) else "",
 )
-def test_a_bad_learning_rate_is_refused(name, lr, kind):
+def test_a_bad_learning_rate_is_refused(name, optimizer, lr, kind):
     shows = "1000" if lr == 10**400 else repr(lr)
-    assert_refused(lambda: IMPLEMENTATIONS[name].SGD(lr=lr), kind, "lr", shows)
+    assert_refused(lambda: getattr(IMPLEMENTATIONS[name], optimizer)(lr=lr), kind, "lr", shows)
+
+
+BAD_ADAMS = {
+    "beta of one": ({"betas": (0.9, 1.0)}, ValueError, "1.0"),
+    "first beta of one": ({"betas": (1, 0.999)}, ValueError, "1"),
+    "negative beta": ({"betas": (-0.1, 0.999)}, ValueError, "-0.1"),
+    "beta nan": ({"betas": (0.9, math.nan)}, ValueError, "nan"),
+    "beta infinite": ({"betas": (-math.inf, 0.999)}, ValueError, "-inf"),
+    "beta too large": ({"betas": (0.9, 10**400)}, ValueError, "1000"),
+    "beta as text": ({"betas": (0.9, "0.99")}, TypeError, "'0.99'"),
+    "beta true": ({"betas": (True, 0.999)}, TypeError, "True"),
+    "beta complex": ({"betas": (0.9, 1j)}, TypeError, "1j"),
+    "beta none": ({"betas": (None, 0.999)}, TypeError, "None"),
+    "one beta": ({"betas": (0.9,)}, TypeError, "0.9"),
+    "three betas": ({"betas": (0.9, 0.99, 0.999)}, TypeError, "0.99"),
+    "no betas": ({"betas": ()}, TypeError, "()"),
+    "betas a number": ({"betas": 0.9}, TypeError, "0.9"),
+    "betas none": ({"betas": None}, TypeError, "None"),
+    "betas as text": ({"betas": "09"}, TypeError, "0"),
+    "eps zero": ({"eps": 0.0}, ValueError, "0.0"),
+    "eps negative": ({"eps": -1e-8}, ValueError, "-1e-08"),
+    "eps nan": ({"eps": math.nan}, ValueError, "nan"),
+    "eps infinite": ({"eps": math.inf}, ValueError, "inf"),
+    "eps too large": ({"eps": 10**400}, ValueError, "1000"),
+    "eps as text": ({"eps": "1e-8"}, TypeError, "'1e-8'"),
+    "eps none": ({"eps": None}, TypeError, "None"),
+    "eps true": ({"eps": True}, TypeError, "True"),
+    "eps complex": ({"eps": 1j}, TypeError, "1j"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ADAMS)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bad_adam_is_refused(name, case):
+    arguments, kind, shows = BAD_ADAMS[case]
+    (argument,) = arguments
+    assert_refused(lambda: IMPLEMENTATIONS[name].Adam(**arguments), kind, argument, shows)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_adam_takes_every_kind_of_number_at_the_ends_of_what_is_allowed(name):
+    optimizer = IMPLEMENTATIONS[name].Adam(0, [np.float32(0.5), 0], np.float64(1e300))
+    assert optimizer == IMPLEMENTATIONS[name].Adam(0.0, (0.5, 0.0), 1e300)
+    assert all(type(v) is float for v in (optimizer.lr, *optimizer.betas, optimizer.eps))
+    below_one = math.nextafter(1, 0)
+    assert IMPLEMENTATIONS[name].Adam(betas=(below_one, below_one)).betas == (below_one, below_one)
 
 
 # --- samples and labels ---------------------------------------------------------------------------
@@ -368,20 +415,21 @@ N, BATCH = 40, 4
 RATES = {"float32": 1e30, "float64": 1e200}
 
 
-def diverging(api, dtype, n=N, lr=None):
+def diverging(api, dtype, n=N, lr=None, rule="SGD"):
     rng = np.random.default_rng(1)
     x = rng.standard_normal((N, 3)).astype(dtype)[:n]
     y = rng.integers(0, 2, N)[:n]
     model = api.MLP(LAYERS, dtype=dtype, seed=2)
-    optimizer = api.SGD(lr=RATES[dtype] if lr is None else lr)
+    optimizer = getattr(api, rule)(lr=RATES[dtype] if lr is None else lr)
     options = {"batch_size": BATCH, "optimizer": optimizer, "shuffle": False}
     return model, lambda epochs, **more: api.fit(model, x, y, epochs=epochs, **options, **more)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_loss_that_is_not_finite_stops_before_that_step(api, dtype, threads):
-    model, fit = diverging(api, dtype)
+@pytest.mark.parametrize("rule", ["SGD", "Adam"])
+def test_a_loss_that_is_not_finite_stops_before_that_step(api, rule, dtype, threads):
+    model, fit = diverging(api, dtype, rule=rule)
     with pytest.raises(FloatingPointError) as caught:
         fit(3, threads=threads)
     message = str(caught.value)
@@ -392,15 +440,16 @@ def test_a_loss_that_is_not_finite_stops_before_that_step(api, dtype, threads):
     assert 1 < step <= N // BATCH
     assert f"try a learning rate below {RATES[dtype]:g}" in message
 
-    stopped, fit = diverging(api, dtype, n=(step - 1) * BATCH)
+    stopped, fit = diverging(api, dtype, n=(step - 1) * BATCH, rule=rule)
     fit(1)
     assert_unchanged(model, parameters(stopped))
 
 
-def test_all_implementations_diverge_at_the_same_step():
+@pytest.mark.parametrize("rule", ["SGD", "Adam"])
+def test_all_implementations_diverge_at_the_same_step(rule):
     messages = []
     for api in IMPLEMENTATIONS.values():
-        _, fit = diverging(api, "float64")
+        _, fit = diverging(api, "float64", rule=rule)
         with pytest.raises(FloatingPointError) as caught:
             fit(3)
         words = str(caught.value).replace(",", " ").replace(":", " ").replace(";", " ").split()

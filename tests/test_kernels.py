@@ -22,10 +22,11 @@ from fastmlp.kernels.calls import (
 )
 from fastmlp.kernels.compilation import inner
 from fastmlp.kernels.masks import mark_non_zeros, transpose_masks
-from fastmlp.kernels.product import product
+from fastmlp.kernels.product import GROUP_TILES, product
 from fastmlp.kernels.simd import JIT, exp, lanes, load, store
 from fastmlp.kernels.target import TARGET
 from fastmlp.kernels.tile import MASK_BITS, MASKED_VECTORS, TILE_ROWS, TILE_VECTORS
+from fastmlp.kernels.transpose import transpose
 
 DTYPES = ["float32", "float64"]
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
@@ -52,8 +53,8 @@ def run_epilogue(kernel, T, D, M, h):
 
 
 @inner
-def run_product(kernel, A, masks, B, S, D, M, h, T, epilogue, depth):
-    call_product(kernel, A, masks, B, S, D, M, h, T, epilogue, depth)
+def run_product(kernel, A, masks, B, S, D, M, h, T, epilogue, depth, skip):
+    call_product(kernel, A, masks, B, S, D, M, h, T, epilogue, depth, skip)
 
 
 @inner
@@ -113,15 +114,15 @@ def naive_masks(A):
     return as_view(words.view(np.int64))
 
 
-def run_product_on(A, masks, B, S, dtype, depth):
+def run_product_on(A, masks, B, S, dtype, depth, skip=0):
     m, n = len(A), B.shape[1]
     kind = np.dtype(dtype)
     D = padded(np.full((m, n), np.nan, dtype))
-    T = np.full((TILE_ROWS, max(TILE_VECTORS, MASKED_VECTORS) * 16), np.nan, dtype)
+    T = np.full((GROUP_TILES * TILE_ROWS, max(TILE_VECTORS, MASKED_VECTORS) * 16), np.nan, dtype)
     run_product(
         address(product, product_arguments, kind),
         *(A, masks, B, S, D, D, as_view(np.zeros((1, 1), dtype)), as_view(T)),
-        *(address(activations.identity, epilogue_arguments, kind), depth),
+        *(address(activations.identity, epilogue_arguments, kind), depth, skip),
     )
     return D
 
@@ -161,14 +162,52 @@ def test_product_equals_numpy_dense_or_masked(
         np.testing.assert_array_equal(masked, whole)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_without_a_bit_are_skipped_only_where_asked(dtype):
+    rng = np.random.default_rng(0)
+    A = random(rng, (40, 20), dtype)
+    A[16:] = 0
+    B, S = padded(random(rng, (20, 33), dtype), fill=0), padded(np.zeros((40, 33), dtype))
+    skipped = run_product_on(A, naive_masks(A), B, S, dtype, 20, skip=1)
+    np.testing.assert_allclose(skipped[:16], A[:16] @ B, rtol=100 * EPS[dtype], atol=EPS[dtype])
+    assert np.isnan(skipped[16:]).all()  # as it was
+    for masks, skip in [(naive_masks(A), 0), (naive_masks(A)[:, :0], 1)]:
+        assert not run_product_on(A, masks, B, S, dtype, 20, skip)[16:].any()
+
+
 @inner
 def apply_masks(X, masks):
     return mark_non_zeros(X, masks)
 
 
 @inner
-def apply_transpose(masks, rows, begin, end, square, out):
-    transpose_masks(masks, rows, begin, end, square, out)
+def apply_transpose_masks(masks, begin, end, out):
+    transpose_masks(masks, begin, end, out)
+
+
+def whole_squares(rows, columns):
+    """Memory for masks (rows, words of columns) a word after the other, all bits set."""
+    squares = math.ceil(rows / MASK_BITS), math.ceil(columns / MASK_BITS)
+    buffer = np.full((squares[1], squares[0] * MASK_BITS), -1, dtype=np.int64)
+    return as_view(buffer.T[:rows])
+
+
+@inner
+def apply_transpose(A, D):
+    transpose(A, D)
+
+
+@settings(max_examples=40, deadline=None)
+@given(m=st.integers(1, 70), n=st.integers(1, 70), dtype=st.sampled_from(DTYPES))
+def test_transpose_writes_its_rows_and_zeros_in_their_padding(m, n, dtype):
+    A = padded(random(np.random.default_rng(m * n), (m, n), dtype))
+    D = padded(np.full((n + 1, m), np.nan, dtype))
+    apply_transpose(A, D[:n])
+    np.testing.assert_array_equal(D[:n], A.T)
+    assert np.isnan(D[n]).all()
+    used = math.ceil(m / (TARGET.vector_bytes // D.itemsize)) * (TARGET.vector_bytes // D.itemsize)
+    padding = np.lib.stride_tricks.as_strided(D, (n, used), D.strides)[:, m:]
+    assert not padding.any()
 
 
 @settings(max_examples=40, deadline=None)
@@ -185,14 +224,14 @@ def test_masks_mark_what_is_not_zero_by_row_and_by_column(rows, columns, dtype, 
     values[rng.random((rows, columns)) >= density] = 0
     values[0, 0] = rng.choice([np.nan, -0.0, np.inf, 0.0])
     X = padded(values)  # NaN in the padding, which is no part of a row
-    masks = as_view(np.full((rows, math.ceil(columns / MASK_BITS)), -1, dtype=np.int64))
+    masks = whole_squares(rows, columns)
     assert apply_masks(X, masks) == np.count_nonzero(values)
     np.testing.assert_array_equal(masks, naive_masks(values))
     begin = data.draw(st.integers(0, columns - 1))
     end = data.draw(st.integers(begin + 1, columns))
-    out = as_view(np.full((end - begin, math.ceil(rows / MASK_BITS)), -1, dtype=np.int64))
-    apply_transpose(masks, rows, begin, end, np.zeros(MASK_BITS, np.int64), out)
-    np.testing.assert_array_equal(out, naive_masks(values.T)[begin:end])
+    out = whole_squares(columns, rows)
+    apply_transpose_masks(masks, begin, end, out)
+    np.testing.assert_array_equal(out[begin:end], naive_masks(values.T)[begin:end])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -213,6 +252,26 @@ def test_epilogues_equal_their_equations(n, dtype):
         D[...] = W
         run_epilogue(address(kernel, epilogue_arguments, kind), T, D, M, h)
         np.testing.assert_allclose(D, expected, rtol=2 * EPS[dtype], atol=EPS[dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 7, 16, 33])
+def test_adam_equals_its_equations_and_finds_both_planes(n, dtype):
+    rng = np.random.default_rng(n)
+    kind = np.dtype(dtype)
+    G, W = (padded(random(rng, (5, n), dtype), fill=0) for _ in range(2))
+    stride = row_stride(n, kind)
+    planes = aligned_zeros(5 * 2 * stride, kind).reshape(5, 2 * stride)
+    planes[:, :n], planes[:, stride : stride + n] = random(rng, (5, n), dtype), rng.random((5, n))
+    m, v, w = (np.array(A, float) for A in (planes[:, :n], planes[:, stride : stride + n], W))
+    h = np.array([[0.01, 0.9, 0.1, 0.99, 0.01, 1.5, 1e-3, 0]], dtype)
+    M = as_view(planes)[:, : 2 * n]
+    run_epilogue(address(updates.adam, epilogue_arguments, kind), G, W, M, as_view(h))
+    m, v = 0.9 * m + 0.1 * G, 0.99 * v + 0.01 * G.astype(float) ** 2
+    tolerance = {"rtol": 8 * EPS[dtype], "atol": 8 * EPS[dtype]}
+    np.testing.assert_allclose(planes[:, :n], m, **tolerance)
+    np.testing.assert_allclose(planes[:, stride : stride + n], v, **tolerance)
+    np.testing.assert_allclose(W, w - 0.01 * m / (np.sqrt(v) * 1.5 + 1e-3), **tolerance)
 
 
 def test_every_activation_and_its_derivative_are_in_the_reference_too():
@@ -293,7 +352,7 @@ def test_softmax_rows_sum_to_one_and_stay_within_the_row(n_classes, dtype):
 def test_gathers_take_rows_in_the_given_order(dtype):
     import scipy.sparse
 
-    from fastmlp.engine.engine import GATHERS, _addresses
+    from fastmlp.engine.engine import GATHERS, addresses_of
     from fastmlp.inputs import check_samples
 
     rng = np.random.default_rng(0)
@@ -310,7 +369,7 @@ def test_gathers_take_rows_in_the_given_order(dtype):
         X = padded(np.full((4, 33), np.nan, dtype))
         run_gather(
             address(GATHERS[samples.kind], gather_arguments, kind),
-            *(_addresses(samples.arrays), order, 2, X, kind.type(samples.scale)),
+            *(as_view(addresses_of(samples.arrays)), order, 2, X, kind.type(samples.scale)),
         )
         np.testing.assert_array_equal(X, expected[order[2:6]])
     assert gather.gather_csr in GATHERS.values()

@@ -6,6 +6,7 @@ definitions one sample, one unit at a time.
 
 import itertools
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -73,7 +74,29 @@ def naive_loss_and_gradients(weights, biases, xs, ys):
     return loss, dW, db
 
 
-def naive_fit(weights, biases, xs, ys, *, epochs, batch_size, lr, seed, shuffle):
+def naive_sgd(lr):
+    """What to subtract from a parameter, by its place and its gradient."""
+    return lambda place, gradient: lr * gradient
+
+
+def naive_adam(lr, beta1, beta2, eps):
+    """The same. Algorithm 1 of the paper, a parameter at a time."""
+    moments = {}
+
+    def step(place, gradient):
+        m, v, t = moments.get(place, (0.0, 0.0, 0))
+        t += 1
+        m = beta1 * m + (1 - beta1) * gradient
+        v = beta2 * v + (1 - beta2) * gradient * gradient
+        moments[place] = m, v, t
+        m_hat = m / (1 - beta1**t)
+        v_hat = v / (1 - beta2**t)
+        return lr * m_hat / (math.sqrt(v_hat) + eps)
+
+    return step
+
+
+def naive_fit(weights, biases, xs, ys, *, epochs, batch_size, step, seed, shuffle):
     """Train the nested lists in place; returns the mean loss of each epoch."""
     n = len(xs)
     curve = []
@@ -90,9 +113,9 @@ def naive_fit(weights, biases, xs, ys, *, epochs, batch_size, lr, seed, shuffle)
             total += loss * len(rows)
             for k in range(len(weights)):
                 for j in range(len(biases[k])):
-                    biases[k][j] -= lr * db[k][j]
+                    biases[k][j] -= step(("b", k, j), db[k][j])
                     for i in range(len(weights[k])):
-                        weights[k][i][j] -= lr * dW[k][i][j]
+                        weights[k][i][j] -= step(("W", k, i, j), dW[k][i][j])
         curve.append(total / n)
     return curve
 
@@ -444,7 +467,7 @@ def test_loss_curve_of_ten_steps():
     weights, biases = as_lists(model)
     naive = naive_fit(
         weights, biases, x.tolist(), y.tolist(),
-        epochs=10, batch_size=5, lr=0.5, seed=0, shuffle=False,
+        epochs=10, batch_size=5, step=naive_sgd(0.5), seed=0, shuffle=False,
     )  # fmt: skip
     history = reference.fit(
         model, x, y, epochs=10, batch_size="full", optimizer=reference.SGD(lr=0.5)
@@ -457,17 +480,24 @@ def test_loss_curve_of_ten_steps():
 @pytest.mark.parametrize("layers", [[3, 4], [3, 5, 4], [3, 5, 4, 2]], ids=str)
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 50])
 @pytest.mark.parametrize("shuffle", [True, False])
-def test_fit_equals_scalar_loops(layers, batch_size, shuffle):
+@pytest.mark.parametrize(
+    ("optimizer", "step"),
+    [
+        (reference.SGD(lr=0.2), lambda: naive_sgd(0.2)),
+        (reference.Adam(0.01, (0.8, 0.99), 1e-3), lambda: naive_adam(0.01, 0.8, 0.99, 1e-3)),
+    ],
+    ids=["SGD", "Adam"],
+)
+def test_fit_equals_scalar_loops(layers, batch_size, shuffle, optimizer, step):
     """Seven samples: batches of 2 and 3 end in a ragged one, and 50 is more than there are."""
     model, x, y = problem(layers, n=7)
     weights, biases = as_lists(model)
     curve = naive_fit(
         weights, biases, x.tolist(), y.tolist(),
-        epochs=3, batch_size=batch_size, lr=0.2, seed=5, shuffle=shuffle,
+        epochs=3, batch_size=batch_size, step=step(), seed=5, shuffle=shuffle,
     )  # fmt: skip
     history = reference.fit(
-        model, x, y, epochs=3, batch_size=batch_size, optimizer=reference.SGD(lr=0.2), seed=5,
-        shuffle=shuffle,
+        model, x, y, epochs=3, batch_size=batch_size, optimizer=optimizer, seed=5, shuffle=shuffle,
     )  # fmt: skip
     np.testing.assert_allclose([e.train_loss for e in history.epochs], curve, rtol=1e-11)
     for V, expected in zip(parameters(model), weights + biases, strict=True):
@@ -594,6 +624,223 @@ def test_threads_have_no_effect():
         loss = reference.loss_and_gradients(model, x, y, threads=threads).loss
         runs.append((evaluation, loss, [V.tolist() for V in parameters(model)]))
     assert runs[0] == runs[1] == runs[2]
+
+
+# --- Adam -----------------------------------------------------------------------------------------
+
+
+def steps_of(optimizer, gradients, dtype="float64", start=1.0):
+    """The values of one parameter after each of its gradients, and its state after the last."""
+    V = np.array([start], dtype)
+    state = optimizer.start(V)
+    values = []
+    for gradient in gradients:
+        optimizer.update(V, np.array([gradient], dtype), state)
+        assert V.dtype == dtype
+        values.append(float(V[0]))
+    return values, state
+
+
+# Five steps from 1 by lr 0.1, betas 0.9 and 0.99, eps 0.05, worked out in decimals of 40 digits.
+GRADIENTS = [0.5, -1.2, 0.3, 0.0, 2.0]
+FIVE_STEPS = [
+    0.9090909090909091,
+    0.9497492263231687,
+    0.9666259578496179,
+    0.9803499487349187,
+    0.9437215488725693,
+]
+
+
+def test_five_steps_of_adam_written_out():
+    optimizer = reference.Adam(lr=0.1, betas=(0.9, 0.99), eps=0.05)
+    values, state = steps_of(optimizer, GRADIENTS)
+    w = 1.0
+
+    m = 0.1 * 0.5
+    v = 0.01 * 0.25
+    w -= 0.1 * (m / 0.1) / (math.sqrt(v / 0.01) + 0.05)
+    assert values[0] == pytest.approx(w, rel=1e-14)
+
+    m = 0.9 * m + 0.1 * -1.2
+    v = 0.99 * v + 0.01 * 1.44
+    w -= 0.1 * (m / 0.19) / (math.sqrt(v / 0.0199) + 0.05)
+    assert values[1] == pytest.approx(w, rel=1e-14)
+
+    m = 0.9 * m + 0.1 * 0.3
+    v = 0.99 * v + 0.01 * 0.09
+    w -= 0.1 * (m / 0.271) / (math.sqrt(v / 0.029701) + 0.05)
+    assert values[2] == pytest.approx(w, rel=1e-14)
+
+    m = 0.9 * m
+    v = 0.99 * v
+    w -= 0.1 * (m / 0.3439) / (math.sqrt(v / 0.03940399) + 0.05)
+    assert values[3] == pytest.approx(w, rel=1e-14)
+
+    m = 0.9 * m + 0.1 * 2
+    v = 0.99 * v + 0.01 * 4
+    w -= 0.1 * (m / 0.40951) / (math.sqrt(v / 0.0490099501) + 0.05)
+    assert values[4] == pytest.approx(w, rel=1e-14)
+
+    np.testing.assert_allclose(values, FIVE_STEPS, rtol=1e-14)
+    assert (state.m[0], state.v[0], state.t) == pytest.approx((m, v, 5), rel=1e-14)
+
+
+def published_steps(gradients, lr, beta1, beta2, eps, start=1.0):
+    """The single-tensor loop of torch.optim.Adam without weight decay and AMSGrad.
+
+    Its documentation gives the algorithm of the paper; its source divides in this order, so that
+    eps is added to the root after the correction of bias and not before.
+    """
+    parameter = start
+    exp_avg = exp_avg_sq = 0.0
+    values = []
+    for step, grad in enumerate(gradients, start=1):
+        exp_avg += (grad - exp_avg) * (1 - beta1)
+        exp_avg_sq = exp_avg_sq * beta2 + grad * grad * (1 - beta2)
+        step_size = lr / (1 - beta1**step)
+        bias_correction2_sqrt = (1 - beta2**step) ** 0.5
+        denom = exp_avg_sq**0.5 / bias_correction2_sqrt + eps
+        parameter -= step_size * (exp_avg / denom)
+        values.append(parameter)
+    return values
+
+
+@pytest.mark.parametrize("eps", [1e-8, 1e-3, 0.5])
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.9), (0, 0.99), (0.9, 0), (0, 0)], ids=str)
+def test_adam_takes_the_steps_that_torch_publishes(betas, eps):
+    gradients = np.random.default_rng(0).standard_normal(200).tolist()
+    values, _ = steps_of(reference.Adam(0.01, betas, eps), gradients)
+    np.testing.assert_allclose(values, published_steps(gradients, 0.01, *betas, eps), rtol=1e-12)
+
+
+def test_moments_are_weighted_means_of_the_gradients():
+    """Without a correction of bias: the weights of the steps so far, divided by their sum."""
+    gradients = np.random.default_rng(1).standard_normal(30)
+    values, _ = steps_of(reference.Adam(0.1, (0.9, 0.99), 1e-3), gradients)
+    w = 1.0
+    for t, value in enumerate(values, start=1):
+        ages = np.arange(t)[::-1]
+        mean = np.average(gradients[:t], weights=0.9**ages)
+        square = np.average(gradients[:t] ** 2, weights=0.99**ages)
+        w -= 0.1 * mean / (math.sqrt(square) + 1e-3)
+        assert value == pytest.approx(w, rel=1e-12)
+
+
+@pytest.mark.parametrize("gradient", [1e-6, 0.5, -3e4])
+def test_a_gradient_that_stays_moves_adam_by_the_learning_rate(gradient):
+    values, _ = steps_of(reference.Adam(lr=0.01), [gradient] * 20, start=0.0)
+    step = 0.01 * gradient / (abs(gradient) + 1e-8)
+    np.testing.assert_allclose(values, -step * np.arange(1, 21), rtol=1e-10)
+
+
+def test_with_betas_of_zero_adam_remembers_nothing():
+    gradients = np.random.default_rng(2).standard_normal(10)
+    values, _ = steps_of(reference.Adam(0.1, (0, 0), 1e-3), gradients)
+    expected = 1 - np.cumsum(0.1 * gradients / (np.abs(gradients) + 1e-3))
+    np.testing.assert_allclose(values, expected, rtol=1e-13)
+
+
+def test_a_gradient_of_zero_lets_the_moments_decay_and_the_parameter_move_on():
+    optimizer = reference.Adam(lr=0.1, betas=(0.9, 0.99), eps=1e-3)
+    V = np.array([1.0])
+    state = optimizer.start(V)
+    optimizer.update(V, np.array([0.5]), state)
+    m, v, last = 0.05, 0.0025, float(V[0])
+    for t in range(2, 8):
+        optimizer.update(V, np.array([0.0]), state)
+        m, v = 0.9 * m, 0.99 * v
+        assert state.m[0] == pytest.approx(m, rel=1e-14)
+        assert state.v[0] == pytest.approx(v, rel=1e-14)
+        moved = 0.1 * (m / (1 - 0.9**t)) / (math.sqrt(v / (1 - 0.99**t)) + 1e-3)
+        assert last - V[0] == pytest.approx(moved, rel=1e-12)
+        assert moved > 0.01
+        last = float(V[0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_never_has_a_gradient_keeps_its_bits_under_adam(dtype):
+    model, x, y = problem([4, 6, 3], n=10, dtype=dtype)
+    x[:, 1] = 0
+    before = copies(model)
+    reference.fit(model, x, y, epochs=3, batch_size=4, optimizer=reference.Adam())
+    assert_same_bits([model.weights[0][1]], [before[0][1]])
+    assert (model.weights[0][0] != before[0][0]).any()
+
+
+@pytest.mark.parametrize("batch_size", [5, 12])
+def test_adam_trains_as_scikit_learn_does(batch_size):
+    """Which adds eps before the correction of bias: of no account while eps is far below dW."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+
+    model, x, _ = problem([6, 5, 3], n=12)
+    y = np.arange(12) % 3
+    theirs = MLPClassifier(
+        hidden_layer_sizes=[5],
+        solver="adam",
+        alpha=0,
+        learning_rate_init=0.01,
+        beta_1=0.8,
+        beta_2=0.99,
+        epsilon=1e-15,
+        batch_size=batch_size,
+        shuffle=False,
+        max_iter=6,
+        warm_start=True,  # keeps the parameters from fit to fit, and begins the moments anew
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        theirs.fit(x, y)  # makes the arrays, which then get our values
+        for V, ours in zip(theirs.coefs_ + theirs.intercepts_, parameters(model), strict=True):
+            V[...] = ours
+        theirs.fit(x, y)
+    reference.fit(
+        model, x, y, epochs=6, batch_size=batch_size, shuffle=False,
+        optimizer=reference.Adam(0.01, (0.8, 0.99), 1e-15),
+    )  # fmt: skip
+    for V, expected in zip(parameters(model), theirs.coefs_ + theirs.intercepts_, strict=True):
+        np.testing.assert_allclose(V, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_adam_begins_anew_with_each_fit_and_is_itself_unchanged():
+    optimizer = reference.Adam(lr=0.01)
+    models = []
+    for optimizers in ([optimizer] * 2, [reference.Adam(lr=0.01), reference.Adam(lr=0.01)]):
+        model, x, y = problem([4, 6, 3], n=10)
+        for each in optimizers:
+            reference.fit(model, x, y, epochs=2, batch_size="full", optimizer=each)
+        models.append(model)
+    assert_same_bits(*map(parameters, models))
+    assert optimizer == reference.Adam(lr=0.01)
+    once, x, y = problem([4, 6, 3], n=10)
+    reference.fit(once, x, y, epochs=4, batch_size="full", optimizer=optimizer)
+    assert np.abs(once.weights[0] - models[0].weights[0]).max() > 1e-4
+
+
+def test_adam_in_float32_and_float64_trains_alike_to_rounding():
+    models = []
+    for dtype in DTYPES:
+        model, x, y = problem([6, 8, 3], n=32, dtype=dtype)
+        reference.fit(model, x, y, epochs=3, batch_size=8, optimizer=reference.Adam(0.01, eps=1e-3))
+        assert all(V.dtype == dtype for V in parameters(model))
+        models.append(model)
+    for single, double in zip(*map(parameters, models), strict=True):
+        np.testing.assert_allclose(single, double, rtol=1e-4, atol=1e-5)
+
+
+def test_adam_learns_exclusive_or():
+    x = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]])
+    y = np.array([0, 1, 1, 0])
+    model = reference.MLP([2, 8, 2], dtype="float64", seed=1)
+    reference.fit(model, x, y, epochs=200, batch_size="full", optimizer=reference.Adam(lr=0.02))
+    np.testing.assert_array_equal(model.predict(x), y)
+
+
+def test_the_record_of_an_epoch_holds_the_learning_rate_of_adam():
+    model, x, y = problem([4, 3], n=10)
+    history = reference.fit(model, x, y, epochs=2, optimizer=reference.Adam())
+    assert [epoch.learning_rate for epoch in history.epochs] == [0.001, 0.001]
 
 
 # --- history and callbacks ------------------------------------------------------------------------
@@ -839,7 +1086,7 @@ BAD_SETTINGS = {
     "batch name": ({"batch_size": "all"}, ValueError, "batch_size must be an integer >= 1 or "),
     "batch of a half": ({"batch_size": 0.5}, TypeError, "batch_size must be an integer >= 1 or "),
     "seed": ({"seed": -1}, ValueError, "seed must be an integer >= 0, got -1"),
-    "optimizer": ({"optimizer": 0.1}, TypeError, "optimizer must be an SGD, got 0.1"),
+    "optimizer": ({"optimizer": 0.1}, TypeError, "optimizer must be an SGD or an Adam, got 0.1"),
     "no pair": ({"validation_data": X}, TypeError, "validation_data must be a pair (x, y)"),
     "validation x": (
         {"validation_data": (X[:, :1], Y)}, ValueError, "validation_data x must have shape",
@@ -897,17 +1144,59 @@ def test_bad_setting_is_refused_in_one_line(case):
     assert_same_bits(parameters(model), before)
 
 
+@pytest.mark.parametrize("optimizer", [reference.SGD, reference.Adam])
 @pytest.mark.parametrize("lr", [-0.1, math.nan, math.inf, -math.inf])
-def test_bad_learning_rate_is_refused_in_one_line(lr):
+def test_bad_learning_rate_is_refused_in_one_line(lr, optimizer):
     with pytest.raises(ValueError, match=r"^lr must be a finite number >= 0, got ") as caught:
-        reference.SGD(lr=lr)
+        optimizer(lr=lr)
     assert_one_line(caught, ValueError, "lr must be")
 
 
+@pytest.mark.parametrize("optimizer", [reference.SGD, reference.Adam])
 @pytest.mark.parametrize("lr", ["0.1", None, True, 1j])
-def test_learning_rate_that_is_no_number_is_refused(lr):
+def test_learning_rate_that_is_no_number_is_refused(lr, optimizer):
     with pytest.raises(TypeError, match=r"^lr must be a finite number >= 0, got "):
-        reference.SGD(lr=lr)
+        optimizer(lr=lr)
+
+
+BAD_ADAMS = {
+    "beta of one": ({"betas": (0.9, 1.0)}, ValueError),
+    "first beta of one": ({"betas": (1, 0.9)}, ValueError),
+    "negative beta": ({"betas": (-0.1, 0.9)}, ValueError),
+    "beta nan": ({"betas": (0.9, math.nan)}, ValueError),
+    "beta infinite": ({"betas": (-math.inf, 0.9)}, ValueError),
+    "beta as text": ({"betas": (0.9, "0.99")}, TypeError),
+    "beta true": ({"betas": (True, 0.9)}, TypeError),
+    "one beta": ({"betas": (0.9,)}, TypeError),
+    "three betas": ({"betas": (0.9, 0.99, 0.999)}, TypeError),
+    "betas a number": ({"betas": 0.9}, TypeError),
+    "betas none": ({"betas": None}, TypeError),
+    "betas in no order": ({"betas": {0.9, 0.99}}, TypeError),
+    "eps zero": ({"eps": 0}, ValueError),
+    "eps negative": ({"eps": -1e-8}, ValueError),
+    "eps nan": ({"eps": math.nan}, ValueError),
+    "eps infinite": ({"eps": math.inf}, ValueError),
+    "eps none": ({"eps": None}, TypeError),
+    "eps as text": ({"eps": "1e-8"}, TypeError),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ADAMS)
+def test_bad_adam_is_refused_in_one_line(case):
+    kwargs, kind = BAD_ADAMS[case]
+    ((name, value),) = kwargs.items()
+    allowed = {"betas": "two numbers >= 0 and < 1", "eps": "a finite number > 0"}[name]
+    with pytest.raises((ValueError, TypeError)) as caught:
+        reference.Adam(**kwargs)
+    assert_one_line(caught, kind, f"{name} must be {allowed}, got {value!r}")
+
+
+def test_settings_of_adam_become_floats():
+    optimizer = reference.Adam(1, [0, np.float32(0.5)], np.float64(1e-3))
+    assert optimizer == reference.Adam(1.0, (0.0, 0.5), 1e-3)
+    assert hash(optimizer) == hash(reference.Adam(1.0, (0.0, 0.5), 1e-3))
+    for value in (optimizer.lr, *optimizer.betas, optimizer.eps):
+        assert type(value) is float
 
 
 def test_float64_model_takes_what_does_not_fit_float32():

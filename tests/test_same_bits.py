@@ -11,10 +11,16 @@ from tests.equality import problem, sparse_problem
 LAYERS = [50, 33, 17, 10]
 
 
-def trained(threads, batch_size, dtype="float32", n=300):
+SGD, ADAM = fastmlp.SGD(), fastmlp.Adam()
+each_optimizer = pytest.mark.parametrize("optimizer", [SGD, ADAM], ids=["SGD", "Adam"])
+
+
+def trained(threads, batch_size, dtype="float32", n=300, optimizer=SGD):
     model = fastmlp.MLP(LAYERS, dtype=dtype)
     x, y = problem(LAYERS, n, dtype)
-    history = fastmlp.fit(model, x, y, epochs=2, batch_size=batch_size, threads=threads)
+    history = fastmlp.fit(
+        model, x, y, epochs=2, batch_size=batch_size, threads=threads, optimizer=optimizer
+    )
     return model, [epoch.train_loss for epoch in history.epochs]
 
 
@@ -28,11 +34,24 @@ def test_training_at_any_thread_count(threads, batch_size, dtype):
     assert losses == expected_losses
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch_size", [1, 32, 100, "full"])
 @pytest.mark.parametrize("threads", [2, 3])
-def test_batches_beyond_the_workspace_at_any_thread_count(threads):
+def test_adam_at_any_thread_count(threads, batch_size, dtype):
+    expected, expected_losses = trained(1, batch_size, dtype, optimizer=ADAM)
+    model, losses = trained(threads, batch_size, dtype, optimizer=ADAM)
+    np.testing.assert_array_equal(model.parameters, expected.parameters)
+    assert losses == expected_losses
+    other, _ = trained(threads, batch_size, dtype)
+    assert not np.array_equal(model.parameters, other.parameters)
+
+
+@each_optimizer
+@pytest.mark.parametrize("threads", [2, 3])
+def test_batches_beyond_the_workspace_at_any_thread_count(threads, optimizer):
     n = 2 * CHUNK_ROWS + 37
-    expected, expected_losses = trained(1, "full", n=n)
-    model, losses = trained(threads, "full", n=n)
+    expected, expected_losses = trained(1, "full", n=n, optimizer=optimizer)
+    model, losses = trained(threads, "full", n=n, optimizer=optimizer)
     np.testing.assert_array_equal(model.parameters, expected.parameters)
     assert losses == expected_losses
 
@@ -54,10 +73,11 @@ def test_evaluation_prediction_and_gradients_at_any_thread_count(threads, monkey
     np.testing.assert_array_equal(model.logits(x), logits)
 
 
-def test_the_cut_of_a_batch_into_chunks_changes_no_bit(monkeypatch):
-    whole, losses = trained(2, 300)
+@each_optimizer
+def test_the_cut_of_a_batch_into_chunks_changes_no_bit(monkeypatch, optimizer):
+    whole, losses = trained(2, 300, optimizer=optimizer)
     monkeypatch.setattr("fastmlp.engine.plan.CHUNK_ROWS", 64)
-    cut, cut_losses = trained(2, 300)
+    cut, cut_losses = trained(2, 300, optimizer=optimizer)
     np.testing.assert_array_equal(whole.parameters, cut.parameters)
     assert losses == cut_losses
 
@@ -71,29 +91,32 @@ def test_poisoned_scratch_changes_no_bit(dtype, batch_size):
     for poison in (0x00, 0xFF):  # zeros, and NaN
         model = fastmlp.MLP(LAYERS, dtype=dtype)
         samples = _labelled(model, *problem(LAYERS, 50, dtype), "")
-        with Engine(model, 16, 2) as engine:
+        with Engine(model, 16, 2, fastmlp.SGD()) as engine:
             engine._need_gradients()
-            space = engine.workspace
-            for buffer in (space.work, space.tiles, space.scores, engine.gradients):
+            buffers = engine.workspace.buffers
+            scratch = ("work", "tiles", "squares", "row_masks", "column_masks", "scores")
+            for buffer in (*(buffers[name] for name in scratch), engine.gradients):
                 buffer.view(np.uint8)[...] = poison
             order = np.arange(50)[::-1].copy()
-            totals = engine.train(samples, order, batch_size, 0.1, lambda *_: None)
+            totals = engine.train(samples, order, batch_size, lambda *_: None)
             results.append((model.parameters.copy(), totals, engine.score(samples)))
     np.testing.assert_array_equal(results[0][0], results[1][0])
     assert results[0][1:] == results[1][1:]
     assert np.isfinite(results[0][0]).all()
 
 
-def test_the_padding_of_parameters_stays_zero():
-    model, _ = trained(2, 32)
+@each_optimizer
+def test_the_padding_of_parameters_stays_zero(optimizer):
+    model, _ = trained(2, 32, optimizer=optimizer)
     for place in model.places:
         rows = model.parameters[place.W : place.b + place.stride].reshape(-1, place.stride)
         assert not rows[:, place.n_out :].any()
 
 
-def test_repeated_runs_are_the_same_bits():
-    first, _ = trained(2, 32)
-    second, _ = trained(2, 32)
+@each_optimizer
+def test_repeated_runs_are_the_same_bits(optimizer):
+    first, _ = trained(2, 32, optimizer=optimizer)
+    second, _ = trained(2, 32, optimizer=optimizer)
     np.testing.assert_array_equal(first.parameters, second.parameters)
 
 
@@ -107,9 +130,10 @@ def test_another_seed_gives_another_result():
     assert not np.array_equal(*parameters)
 
 
+@each_optimizer
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch_size", [1, 33, 100, "full"])
-def test_following_the_masks_changes_no_bit(batch_size, dtype, monkeypatch):
+def test_following_the_masks_changes_no_bit(batch_size, dtype, optimizer, monkeypatch):
     """Masked always, masked never, and on several threads: the same parameters."""
     layers = [200, 100, 4]
     x, y = sparse_problem(layers, 250, dtype, 0.2)
@@ -117,7 +141,9 @@ def test_following_the_masks_changes_no_bit(batch_size, dtype, monkeypatch):
     for percent, threads in [(101, 1), (0, 1), (101, 2), (101, 3), (0, 3)]:
         monkeypatch.setattr("fastmlp.engine.plan._masked_percent", lambda *_, p=percent: p)
         model = fastmlp.MLP(layers, dtype=dtype)
-        fastmlp.fit(model, x, y, epochs=2, batch_size=batch_size, threads=threads)
+        fastmlp.fit(
+            model, x, y, epochs=2, batch_size=batch_size, threads=threads, optimizer=optimizer
+        )
         results.append(model.parameters)
         with Engine(model, 16, 1) as engine:
             masked.append(int(engine.workspace.layers[0].masked_percent))

@@ -118,10 +118,10 @@ def test_as_many_threads_take_the_step_as_were_asked_for(monkeypatch):
     seen = set()
     run = step.run
 
-    def spy(job, thread):
-        if len(job.order):
-            seen.add((job.threads, thread, threading.get_ident()))
-        return run(job, thread)
+    def spy(jobs, layers, hyper, thread):
+        if jobs[0].rows:
+            seen.add((int(jobs[0].threads), thread, threading.get_ident()))
+        return run(jobs, layers, hyper, thread)
 
     monkeypatch.setattr(step, "run", spy)
     x, y = problem([30, 5], 100, "float32")

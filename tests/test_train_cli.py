@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp.config import TrainConfig
+import reference
+from fastmlp.config import OPTIMIZERS, TrainConfig
 from fastmlp.data.dataset import make_dataset
 from fastmlp.train import _split
 
@@ -366,6 +367,71 @@ def test_no_hidden_layer_and_the_full_batch(blobs, engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.2), ("adam", 0.001)])
+def test_the_learning_rate_is_the_optimizers_own_unless_given(blobs, engine, optimizer, rate):
+    options = ("--data", blobs, *SMALL, "--engine", engine, "--optimizer", optimizer)
+    own, same, given = (result_of(*options, *more) for more in [(), ("--lr", rate), ("--lr", 0.05)])
+    for result, expected in ((own, rate), (same, rate), (given, 0.05)):
+        assert result["optimizer"] == optimizer
+        assert result["learning_rate"] == expected
+        assert [epoch["learning_rate"] for epoch in result["epochs"]] == [expected] * 3
+    assert own["parameter_sha256"] == same["parameter_sha256"] != given["parameter_sha256"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_without_the_flag_the_optimizer_is_sgd(blobs, engine):
+    plain, sgd, adam = (
+        result_of("--data", blobs, *SMALL, "--engine", engine, "--lr", 0.05, *more)
+        for more in [(), ("--optimizer", "sgd"), ("--optimizer", "adam")]
+    )
+    assert plain["optimizer"] == "sgd"
+    assert plain["parameter_sha256"] == sgd["parameter_sha256"] != adam["parameter_sha256"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_adam_is_the_adam_of_the_library(blobs, engine, tmp_path):
+    path = tmp_path / "model"
+    options = ("--data", blobs, *SMALL, "--engine", engine, "--dtype", "float64", "--seed", 3)
+    run_once(*options, "--optimizer", "adam", "--save", path)
+    implementation = {"fast": fastmlp, "reference": reference}[engine]
+    model = implementation.MLP([2, 8, 3], dtype="float64", seed=3)
+    with np.load(blobs) as data:
+        implementation.fit(
+            model, data["x_train"], data["y_train"], epochs=3, batch_size=16, seed=3,
+            optimizer=implementation.Adam(),
+        )  # fmt: skip
+    saved = fastmlp.load(path)
+    for ours, theirs in zip(
+        saved.weights + saved.biases, model.weights + model.biases, strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_adam_learns_and_the_table_says_that_it_was_adam(blobs, engine):
+    options = ("--data", blobs, "--hidden", 8, "--epochs", 40, "--batch-size", 8)
+    options = (*options, "--engine", engine, "--optimizer", "adam")
+    result = result_of(*options, "--lr", 0.01)
+    assert result["test_accuracy"] > 0.9
+    assert result["test_loss"] < 0.3
+    stdout = run_once("--data", blobs, *SMALL, "--engine", engine, "--optimizer", "adam").stdout
+    assert "3 epochs, adam at learning rate 0.001, batch size 16, seed 0" in stdout
+
+
+def test_the_settings_hold_the_learning_rate_of_their_optimizer():
+    assert (DEFAULTS.optimizer, DEFAULTS.lr) == ("sgd", 0.2)
+    assert TrainConfig(optimizer="adam").lr == fastmlp.Adam().lr == 0.001
+    assert TrainConfig(optimizer="adam", lr=0.0).lr == 0
+
+
+def test_every_optimizer_of_the_command_is_one_of_each_engine():
+    for name, rule in OPTIMIZERS.items():
+        assert rule.class_name.lower() == name
+        for implementation in (fastmlp, reference):
+            assert getattr(implementation, rule.class_name)(lr=rule.lr).lr == rule.lr
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_no_epochs_evaluate_the_initial_network(blobs, engine):
     result = result_of("--data", blobs, "--epochs", 0, "--engine", engine, "--seed", 4)
     assert result["epochs"] == []
@@ -551,7 +617,11 @@ WRONG_USAGE = {
     "--init zeros": ["--init", "zeros", "he_normal", "uniform"],
     "--dtype float16": ["--dtype", "float16", "float32", "float64"],
     "--dtype int32": ["--dtype", "int32", "float32"],
-    "--optimizer sdg": ["--optimizer", "sdg", "sgd"],
+    "--optimizer sdg": ["--optimizer", "sdg", "sgd", "adam"],
+    "--optimizer nonsense": ["--optimizer", "nonsense", "sgd", "adam"],
+    "--optimizer Adam": ["--optimizer", "'Adam'", "sgd", "adam"],
+    "--optimizer": ["--optimizer", "expected one argument"],
+    "--optimizer adam --lr -0.1": ["--lr", "-0.1", "0 or more"],
     "--engine quick": ["--engine", "quick", "fast", "reference"],
     "--lr -0.1": ["--lr", "-0.1", "0 or more"],
     "--lr nan": ["--lr", "nan", "finite", "0 or more"],
@@ -620,10 +690,12 @@ def test_a_network_beyond_memory_is_one_line(blobs):
 # --- failures while it runs -----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("engine", ENGINES)
-def test_divergence_is_one_line_with_step_and_remedy(blobs, engine, tmp_path):
+def test_divergence_is_one_line_with_step_and_remedy(blobs, engine, optimizer, tmp_path):
     path = tmp_path / "model"
-    done = run("--data", blobs, *SMALL, "--lr", "1e30", "--engine", engine, "--save", path)
+    options = ("--engine", engine, "--optimizer", optimizer, "--save", path)
+    done = run("--data", blobs, *SMALL, "--lr", "1e30", *options)
     assert_fails(done, 1, "epoch 1", "step 2", "learning rate below 1e+30")
     assert not path.exists()
 
@@ -830,6 +902,7 @@ def test_help_fits_80_columns_and_names_every_option():
     described = re.findall(r"^  --([a-z-]+)\b", done.stdout, re.MULTILINE)
     assert sorted(described) == sorted([*options, "version"])
     assert f"(default: {DEFAULTS.epochs})" in done.stdout
+    assert "learning rate (default: 0.2 for sgd, 0.001 for adam)" in " ".join(done.stdout.split())
     assert "None" not in done.stdout
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,22 +14,21 @@ from fastmlp.engine import step
 from fastmlp.engine.layout import aligned_zeros
 from fastmlp.engine.plan import Workspace
 from fastmlp.engine.team import Team
-from fastmlp.kernels import activations, gather, losses, updates
+from fastmlp.kernels import gather, losses
 from fastmlp.kernels.calls import (
     address,
     epilogue_arguments,
     gather_arguments,
     head_arguments,
-    product_arguments,
 )
-from fastmlp.kernels.product import product
-from fastmlp.kernels.simd import JIT
 from fastmlp.kernels.sync import FAILED
+from fastmlp.kernels.updates import HYPERPARAMETERS, UPDATES
 from fastmlp.threads import available_cores
 
 if TYPE_CHECKING:
     from fastmlp.inputs import Samples
     from fastmlp.model import MLP
+    from fastmlp.optimizers import Optimizer
 
 Watch = Callable[[int, float, float], None]
 """Called now and then while a job runs: samples so far, sum of their losses, their hits."""
@@ -65,7 +65,7 @@ HEADS = {
     "softmax": losses.softmax,
     "logits": losses.logits,
 }
-UPDATES = {"sgd": updates.sgd}
+NOTHING = np.empty(0, dtype=np.int64)
 
 
 class Engine:
@@ -79,15 +79,27 @@ class Engine:
         Rows of work at a time: those of a batch, or, where nothing is trained, as many as suit.
     threads : int
         Threads that compute. The result is the same bits for any number.
+    optimizer : Optimizer, optional
+        Needed to train; its state starts at zero.
     """
 
-    def __init__(self, model: MLP, rows: int, threads: int) -> None:
+    def __init__(
+        self, model: MLP, rows: int, threads: int, optimizer: Optimizer | None = None
+    ) -> None:
         self.model = model
+        self.optimizer = optimizer
         self.workspace = Workspace(model.places, model.activation, model.dtype, rows, threads)
         self.gradients = aligned_zeros(0, model.dtype)
-        self.hyper = np.zeros((1, 8), dtype=model.dtype)
-        self.progress = np.zeros(step.PROGRESS_ITEMS)
         self.team = Team(threads, available_cores())
+        self._step = 0
+        job = self.workspace.job
+        job.params, job.cells = model.parameters.ctypes.data, self.team.cells.ctypes.data
+        if optimizer is not None:
+            update = UPDATES[optimizer.name]
+            self._state = aligned_zeros(update.planes * len(model.parameters), model.dtype)
+            job.state, job.planes = self._state.ctypes.data, update.planes
+            job.update = address(update.kernel, epilogue_arguments, model.dtype)
+            job.idle_at_zero = update.idle_at_zero
 
     def __enter__(self) -> Engine:
         return self
@@ -105,20 +117,15 @@ class Engine:
         samples: Samples,
         order: NDArray[np.int64],
         batch_size: int,
-        learning_rate: float,
         watch: Watch,
     ) -> Totals:
-        """One update for each batch of ``order``."""
-        self._transpose()  # a callback may have changed the weights
-        with np.errstate(over="ignore"):  # an infinite rate shows in the loss
-            self.hyper[0, updates.LEARNING_RATE] = learning_rate
+        """One update by the optimizer for each batch of ``order``."""
         if batch_size > self.workspace.chunk_rows:
             self._need_gradients()
         return self._run(step.TRAIN, "softmax_cross_entropy", samples, order, batch_size, watch)
 
     def gradients_of(self, samples: Samples) -> Totals:
         """Gradients of the mean loss over all samples, into the buffer ``gradients``."""
-        self._transpose()
         self._need_gradients()
         return self._run(step.GRADIENT, "softmax_cross_entropy", samples)
 
@@ -134,8 +141,14 @@ class Engine:
 
     def compile(self, samples: Samples) -> None:
         """Compile what `train` needs, or load it from the cache, without a step."""
-        nothing = np.empty(0, dtype=np.int64)
-        step.run(self._job(step.TRAIN, "softmax_cross_entropy", samples, nothing), 0)
+        self._prepare(step.TRAIN, "softmax_cross_entropy", samples, NOTHING, 1)
+        self._call(0)
+
+    def phase_seconds(self) -> NDArray[np.float64]:
+        """Seconds of the last job by thread and phase: (threads, step.PHASES)."""
+        clocks = self._clocks
+        total = clocks.sum(axis=1).max()
+        return clocks * (self._seconds / total if total else 0.0)
 
     def _run(
         self,
@@ -149,63 +162,67 @@ class Engine:
     ) -> Totals:
         """Run one job: all samples in their order, as one batch, unless said otherwise."""
         order = np.arange(samples.count) if order is None else order
-        self.progress[:] = 0
-        job = self._job(mode, head, samples, order, batch_size, out)
+        batch_size = batch_size or max(len(order), 1)
+        self._prepare(mode, head, samples, order, batch_size, out)
+        start = time.perf_counter()
         self.team.run(
-            lambda thread: step.run(job, thread),
+            self._call,
             lambda: watch(*self._totals()) if watch else None,
             brief=len(order) * len(self.model.parameters) < BRIEF_PRODUCTS,
         )
+        self._seconds = time.perf_counter() - start
+        steps = int(self._progress[step.STEPS])
         if self.team.cells[FAILED]:
-            raise NonFiniteLossError(int(self.progress[step.STEPS]))
+            raise NonFiniteLossError(steps)
+        if mode == step.TRAIN:
+            self._step += steps
         return self._totals()
 
-    def _job(
+    def _call(self, thread: int) -> None:
+        step.run(self.workspace.job, self.workspace.layers, self._hyper, thread)
+
+    def _prepare(
         self,
         mode: int,
         head: str,
         samples: Samples,
         order: NDArray[np.int64],
-        batch_size: int | None = None,
+        batch_size: int,
         out: NDArray[Any] | None = None,
-    ) -> step.Job:
-        model, space, dtype = self.model, self.workspace, self.model.dtype
-        return step.Job(
-            mode=mode,
-            threads=self.team.threads,
-            batch_size=batch_size or max(len(order), 1),
-            chunk_rows=space.chunk_rows,
-            layers=space.layers,
-            params=model.parameters,
-            transposed=space.transposed,
-            gradients=self.gradients,
-            state=model.parameters,
-            hyper=self.hyper,
-            work=space.work,
-            tiles=space.tiles,
-            row_masks=space.row_masks,
-            column_masks=space.column_masks,
-            squares=space.squares,
-            densities=space.densities,
-            scores=space.scores,
-            zeros=space.zeros,
-            one=space.one,
-            source=_addresses(samples.arrays),
-            labels=samples.labels,
-            order=order,
-            out=np.empty((0, 0), dtype=dtype) if out is None else out,
-            input_scale=samples.scale,
-            gather=address(GATHERS[samples.kind], gather_arguments, dtype),
-            head=address(HEADS[head], head_arguments, dtype),
-            product=address(product, product_arguments, dtype),
-            update=address(UPDATES["sgd"], epilogue_arguments, dtype),
-            store=address(activations.identity, epilogue_arguments, dtype),
-            cells=self.team.cells,
-            progress=self.progress,
-        )
+    ) -> None:
+        """Make ``workspace.job`` the job of `_call`."""
+        dtype, job = self.model.dtype, self.workspace.job
+        self._hyper = np.zeros((1, HYPERPARAMETERS), dtype=dtype)
+        if mode == step.TRAIN and self.optimizer is not None:
+            steps = self._step + np.arange(1, -(-len(order) // batch_size) + 1)
+            with np.errstate(over="ignore"):  # an infinite rate shows in the loss
+                rows = self.optimizer.hyperparameters(steps).astype(dtype)
+            self._hyper = np.zeros((max(len(rows), 1), HYPERPARAMETERS), dtype=dtype)
+            self._hyper[: len(rows), : rows.shape[1]] = rows
+        source = addresses_of(samples.arrays)
+        # Addresses do not keep what is there alive.
+        self._alive = (samples, order, out, source)
+        job.mode, job.rows, job.batch_size = mode, len(order), batch_size
+        job.source, job.n_arrays = source.ctypes.data, len(source)
+        job.labels, job.n_labels = samples.labels.ctypes.data, len(samples.labels)
+        job.order = order.ctypes.data
+        job.out = 0 if out is None else out.ctypes.data
+        job.input_scale = samples.scale
+        job.gather = address(GATHERS[samples.kind], gather_arguments, dtype)
+        job.head = address(HEADS[head], head_arguments, dtype)
+        self._progress[:] = 0
+        self._clocks[:] = 0
+
+    @property
+    def _progress(self) -> NDArray[np.float64]:
+        return self.workspace.buffers["progress"]
+
+    @property
+    def _clocks(self) -> NDArray[np.int64]:
+        return self.workspace.buffers["clocks"].reshape(-1, step.PHASES)
 
     def _totals(self) -> Totals:
-        progress = self.progress
+        progress = self._progress
         return Totals(
             int(progress[step.SAMPLES]), float(progress[step.LOSS_SUM]), int(progress[step.HITS])
         )
@@ -213,15 +230,9 @@ class Engine:
     def _need_gradients(self) -> None:
         if not len(self.gradients):
             self.gradients = aligned_zeros(len(self.model.parameters), self.model.dtype)
-
-    def _transpose(self) -> None:
-        """W_l.T of every layer but the first, from the parameters as they are now."""
-        for place, W in zip(self.workspace.layers[1:], self.model.weights[1:], strict=True):
-            rows = self.workspace.transposed[place.WT :][: place.n_out * place.WT_stride]
-            rows.reshape(place.n_out, place.WT_stride)[:, : place.n_in] = W.T
+            self.workspace.job.gradients = self.gradients.ctypes.data
 
 
-def _addresses(arrays: tuple[NDArray[Any], ...]) -> Any:
-    if not JIT:
-        return arrays
-    return np.array([array.ctypes.data for array in arrays], dtype=np.int64)
+def addresses_of(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    """Address and number of items of each array: (n_arrays, 2)."""
+    return np.array([(array.ctypes.data, array.size) for array in arrays], dtype=np.int64)

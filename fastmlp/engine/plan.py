@@ -6,40 +6,85 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastmlp.engine.layout import LayerLayout, aligned_zeros, row_stride
+from fastmlp.engine.step import LINE_ITEMS, PHASES, PROGRESS_ITEMS
 from fastmlp.kernels import activations
-from fastmlp.kernels.calls import address, epilogue_arguments
+from fastmlp.kernels.calls import address, epilogue_arguments, product_arguments
+from fastmlp.kernels.product import GROUP_TILES, product
 from fastmlp.kernels.target import TARGET
 from fastmlp.kernels.tile import MASK_BITS, MASKED_VECTORS, TILE_ROWS, TILE_VECTORS
 
-LAYER = np.dtype(
-    [
-        (name, np.int64)
-        for name in (
-            "n_in",
-            "n_out",
-            # Places are offsets of a matrix's first item, strides the items from row to row.
-            "W",
-            "W_stride",
-            "b",
-            "WT",
-            "WT_stride",
-            "A",
-            "A_stride",
-            "out",
-            "out_stride",
-            "dZ",
-            "dZ_stride",
-            "share_unit",
-            "masked_percent",
-            "activation",
-            "derivative",
-        )
-    ]
+_LAYER_FIELDS = (
+    "n_in",
+    "n_out",
+    # Places are offsets of a matrix's first item in its buffer, strides the items from row to row.
+    "W",
+    "W_stride",
+    "b",
+    "A",
+    "A_stride",
+    "out",
+    "out_stride",
+    "dZ",
+    "dZ_stride",
+    "masked_percent",
+    # Addresses of kernels.
+    "activation",
+    "derivative",
 )
+
+LAYER = np.dtype([(name, np.int64) for name in _LAYER_FIELDS])
 """One layer's sizes, places and kernels."""
+
+_JOB_FIELDS = (
+    "mode",
+    "threads",
+    "rows",  # of the order, which is cut into batches, and these into chunks
+    "batch_size",
+    "chunk_rows",
+    # Addresses of buffers of the model's dtype, unless said otherwise.
+    "params",  # W_1, b_1, W_2, ...
+    "gradients",  # laid out as params
+    "state",  # the optimiser's; each row of params stands for ``planes`` rows of it
+    "work",  # activations and dZ of one chunk
+    "tiles",  # scratch for a group of tiles: (tile_rows, tile_columns) for each thread
+    "squares",  # scratch for transposed matrices: 2 of square_rows for each thread
+    "row_masks",  # int64, see `masks`: where the chunk's X is not zero
+    "column_masks",  # the same by columns
+    "densities",  # float64: share of X that is not zero, in each thread's rows
+    "scores",  # loss and hit of each row of the chunk
+    "zeros",
+    "one",
+    "source",  # int64 (n_arrays, 2), see `gather`
+    "labels",  # int64 (n_labels,)
+    "order",  # int64 (rows,): the samples, in the order of the epoch
+    "out",  # (rows, n_out): what PREDICT writes
+    "cells",  # int64, see `sync`
+    "progress",  # float64 (PROGRESS_ITEMS,)
+    "clocks",  # int64 (threads, PHASES)
+    # Sizes of these.
+    "planes",
+    "tile_rows",
+    "tile_columns",
+    "square_rows",
+    "row_words",
+    "row_mask_stride",
+    "column_mask_stride",
+    "score_stride",
+    "n_arrays",
+    "n_labels",
+    # Addresses of kernels, see `calls`.
+    "gather",
+    "head",
+    "product",
+    "update",
+    "store",
+    "idle_at_zero",  # whether ``update`` changes nothing where dW = 0
+)
+
+JOB = np.dtype([*((name, np.int64) for name in _JOB_FIELDS), ("input_scale", np.float64)])
+"""All that the threads of a team work on."""
 
 CHUNK_ROWS = 512
 """Most rows of a batch that are in the workspace at once."""
@@ -50,7 +95,14 @@ after which Ctrl-C is seen."""
 
 
 class Workspace:
-    """Buffers of one network for chunks of at most ``chunk_rows`` rows, and ``threads`` threads."""
+    """Buffers of one network for chunks of at most ``rows`` rows, and ``threads`` threads.
+
+    Attributes
+    ----------
+    layers : record array of LAYER
+    job : record array of JOB (1,)
+        With what does not change from job to job.
+    """
 
     def __init__(
         self,
@@ -61,43 +113,57 @@ class Workspace:
         threads: int,
     ) -> None:
         parameters = sum(place.n_in * place.n_out for place in places)
-        brief_rows = max(CHUNK_PRODUCTS // parameters // 64 * 64, 64)
+        brief_rows = max(CHUNK_PRODUCTS // parameters // MASK_BITS * MASK_BITS, MASK_BITS)
         self.chunk_rows = min(rows, CHUNK_ROWS, brief_rows)
         self.layers = np.zeros(len(places), dtype=LAYER).view(np.recarray)
         function, derivative = activations.ACTIVATIONS[activation]
         self._items = 0
-        transposed = 0
         inputs = self._place(places[0].n_in, dtype)
         for index, (layer, place) in enumerate(zip(self.layers, places, strict=True)):
             last = index == len(places) - 1
             layer.n_in, layer.n_out = place.n_in, place.n_out
             layer.W, layer.W_stride, layer.b = place.W, place.stride, place.b
-            layer.WT, layer.WT_stride = transposed, row_stride(place.n_in, dtype)
-            transposed += place.n_out * layer.WT_stride if index else 0
             layer.A, layer.A_stride = inputs
             layer.out, layer.out_stride = inputs = self._place(place.n_out, dtype)
             layer.dZ, layer.dZ_stride = self._place(place.n_out, dtype)
-            # Rows of W are columns of W.T: a share of whole lines keeps two threads off one line.
-            layer.share_unit = max(TILE_ROWS, 64 // dtype.itemsize) if index else TILE_ROWS
             layer.masked_percent = 0 if index else _masked_percent(place.n_out, dtype)
             layer.activation = address(
                 activations.identity if last else function, epilogue_arguments, dtype
             )
             layer.derivative = address(derivative, epilogue_arguments, dtype)
-        widest = max(row_stride(max(p.n_in, p.n_out), dtype) for p in places)
-        tile_columns = max(TILE_VECTORS, MASKED_VECTORS) * TARGET.vector_bytes // dtype.itemsize
-        self.transposed = aligned_zeros(transposed, dtype)
-        self.work = aligned_zeros(self._items, dtype)
-        self.tiles = _rows(threads * TILE_ROWS, tile_columns, dtype)
-        bits = np.dtype(np.int64)
-        n_features = places[0].n_in
-        self.row_masks = _rows(self.chunk_rows, math.ceil(n_features / MASK_BITS), bits)
-        self.column_masks = _rows(n_features, math.ceil(self.chunk_rows / MASK_BITS), bits)
-        self.squares = _rows(threads, MASK_BITS, bits)
-        self.densities = _rows(threads, 1, np.dtype(np.float64))
-        self.scores = _rows(2, self.chunk_rows, dtype)
-        self.zeros = aligned_zeros(widest, dtype)
-        self.one = np.ones(1, dtype=dtype)
+        lanes = TARGET.vector_bytes // dtype.itemsize
+        words, blocks = (math.ceil(k / MASK_BITS) for k in (places[0].n_in, self.chunk_rows))
+        square_columns = TILE_VECTORS * lanes
+        widest = max(row_stride(max(p.n_in, p.n_out, square_columns), dtype) for p in places)
+        hidden = max((max(p.n_in, p.n_out) for p in places[1:]), default=0)
+        tile = GROUP_TILES * TILE_ROWS, max(TILE_VECTORS, MASKED_VECTORS) * lanes
+        score_stride = row_stride(self.chunk_rows, dtype)
+        self.job = job = np.zeros(1, dtype=JOB).view(np.recarray)
+        job.threads, job.chunk_rows = threads, self.chunk_rows
+        job.tile_rows, job.tile_columns = tile
+        job.square_rows = hidden
+        job.row_words = words
+        job.row_mask_stride, job.column_mask_stride = blocks * MASK_BITS, words * MASK_BITS
+        job.score_stride = score_stride
+        masks = words * blocks * MASK_BITS
+        integers, floats = np.dtype(np.int64), np.dtype(np.float64)
+        self.buffers = {
+            "work": aligned_zeros(self._items, dtype),
+            "tiles": aligned_zeros(threads * math.prod(tile), dtype),
+            "squares": aligned_zeros(threads * 2 * hidden * square_columns, dtype),
+            "row_masks": aligned_zeros(masks, integers),
+            "column_masks": aligned_zeros(masks, integers),
+            "densities": aligned_zeros(threads * LINE_ITEMS, floats),
+            "scores": aligned_zeros(2 * score_stride, dtype),
+            "zeros": aligned_zeros(widest, dtype),
+            "one": np.ones(1, dtype=dtype),
+            "progress": np.zeros(PROGRESS_ITEMS),
+            "clocks": aligned_zeros(threads * PHASES, integers),
+        }
+        for name, buffer in self.buffers.items():
+            job[name] = buffer.ctypes.data
+        job.product = address(product, product_arguments, dtype)
+        job.store = address(activations.identity, epilogue_arguments, dtype)
 
     def _place(self, columns: int, dtype: np.dtype) -> tuple[int, int]:
         stride = row_stride(columns, dtype)
@@ -114,8 +180,3 @@ def _masked_percent(n_out: int, dtype: np.dtype) -> int:
     finding the next k is most of the work, 15 and 17 at 19 %.
     """
     return 15 if n_out * dtype.itemsize <= 2 * TARGET.vector_bytes else 38
-
-
-def _rows(rows: int, columns: int, dtype: np.dtype) -> NDArray[np.floating]:
-    stride = row_stride(columns, dtype)
-    return aligned_zeros(rows * stride, dtype).reshape(rows, stride)

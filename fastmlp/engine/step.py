@@ -7,72 +7,42 @@ across threads, so the number of threads changes no bit of the result.
 A batch larger than the workspace is cut into chunks of rows. dW of one chunk starts from what the
 chunk before left in the gradient buffer, which is one and the same chain of sums (see `tile`): the
 cut changes no bit either.
+
+``job`` is a record of `plan.JOB`, ``layers`` are records of `plan.LAYER`; ``p`` is one of them.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
 
-from fastmlp.kernels.calls import call_gather, call_head, call_product
+import numpy as np
+
+from fastmlp.kernels.calls import call_epilogue, call_gather, call_head, call_product
+from fastmlp.kernels.clock import ticks
 from fastmlp.kernels.compilation import inner, jit
 from fastmlp.kernels.losses import HIT, LOSS
 from fastmlp.kernels.masks import mark_non_zeros, transpose_masks
-from fastmlp.kernels.sync import FAILED, HALT, STOP, atomic_load, atomic_store, barrier
-from fastmlp.kernels.tile import MASK_BITS, TILE_ROWS
-from fastmlp.kernels.views import block, matrix
+from fastmlp.kernels.simd import lanes
+from fastmlp.kernels.sync import CELLS, FAILED, HALT, STOP, atomic_load, atomic_store, barrier
+from fastmlp.kernels.tile import MASK_BITS, TILE_ROWS, TILE_VECTORS
+from fastmlp.kernels.transpose import transpose
+from fastmlp.kernels.views import array, block, matrix
+
+INT64, FLOAT64 = np.dtype(np.int64), np.dtype(np.float64)
 
 PREDICT, SCORE, GRADIENT, TRAIN = 0, 1, 2, 3
 """Modes: the head's output into ``out``; losses and hits only; dW and db into ``gradients``; the
 optimiser's update."""
 
 SAMPLES, LOSS_SUM, HITS, STEPS, PROGRESS_ITEMS = 0, 1, 2, 3, 4
-"""Items of ``Job.progress``: samples seen, sum of their losses, their hits, steps done."""
+"""Items of the job's progress: samples seen, sum of their losses, their hits, steps done."""
 
+GATHER, FORWARD, HEAD, BACKWARD, UPDATE, WAIT, PHASES = 0, 1, 2, 3, 4, 5, 8
+"""Columns of the job's clocks: ticks that a thread has spent in each phase of the step."""
 
 FORWARD_DEPTH = 2 * MASK_BITS
 """Rows of W for one pass of a masked forward product: with all 128 samples over 128 rows of W at a
 time, MNIST's first layer took 34 us, over 64 rows 37, over all 784 rows 45."""
-
-
-class Job(NamedTuple):
-    """All that the threads of a team work on.
-
-    Flat buffers of the model's dtype, except where said. ``layers`` is a record array of
-    `plan.LAYER` that holds the place of every matrix in them.
-    """
-
-    mode: int
-    threads: int
-    batch_size: int
-    chunk_rows: int
-    layers: Any
-    params: Any  # W_1, b_1, W_2, ...
-    transposed: Any  # W_l.T of every layer but the first
-    gradients: Any  # laid out as params
-    state: Any  # laid out as params: the optimiser's
-    hyper: Any  # (1, items): learning rate, ...
-    work: Any  # activations and dZ of one chunk
-    tiles: Any  # (threads * TILE_ROWS, columns) one tile of scratch for each thread
-    row_masks: Any  # (chunk_rows, words) int64, see `masks`: where the chunk's X is not zero
-    column_masks: Any  # (n_features, words) int64: the same by columns
-    squares: Any  # (threads, 64) int64, scratch
-    densities: Any  # (threads, items to a line) share of X that is not zero, in each thread's rows
-    scores: Any  # (2, chunk_rows) loss and hit of each row
-    zeros: Any  # (columns,)
-    one: Any  # (1,)
-    source: Any  # addresses of the data set's arrays, see `gather`
-    labels: Any  # (n_samples,) int64
-    order: Any  # (rows,) int64: the samples, in the order of the epoch
-    out: Any  # (rows, n_classes) what PREDICT writes
-    input_scale: float
-    gather: int  # addresses of kernels, see `calls`
-    head: int
-    product: int
-    update: int
-    store: int
-    cells: Any  # int64, see `sync`
-    progress: Any  # (PROGRESS_ITEMS,) float64
 
 
 @inner
@@ -84,190 +54,223 @@ def share(items, unit, thread, threads):
     return min(items, begin), min(items, end)
 
 
-# Matrices of the layer whose places are ``p``. They take the buffer that they lie in, not the job:
-# its hundred and more machine words as arguments would cost 0.2 s of compilation for each function.
+# Matrices of the layer whose places are ``p``. ``dtype`` is the model's.
 
 
 @inner
-def inputs(work, p, begin, end):
+def inputs(job, p, dtype, begin, end):
     """A_{l-1} (rows, n_in), of the first layer X; rows [begin, end) of the chunk."""
-    return matrix(work, p.A + begin * p.A_stride, end - begin, p.n_in, p.A_stride, 1)
+    place = p.A + begin * p.A_stride
+    return matrix(job.work, dtype, place, end - begin, p.n_in, p.A_stride, 1)
 
 
 @inner
-def outputs(work, p, begin, end):
+def outputs(job, p, dtype, begin, end):
     """A_l (rows, n_out), of the last layer the logits; rows [begin, end) of the chunk."""
-    return matrix(work, p.out + begin * p.out_stride, end - begin, p.n_out, p.out_stride, 1)
+    place = p.out + begin * p.out_stride
+    return matrix(job.work, dtype, place, end - begin, p.n_out, p.out_stride, 1)
 
 
 @inner
-def errors(work, p, begin, end):
+def errors(job, p, dtype, begin, end):
     """dZ_l (rows, n_out), the gradient of the loss by Z_l; rows [begin, end) of the chunk."""
-    return matrix(work, p.dZ + begin * p.dZ_stride, end - begin, p.n_out, p.dZ_stride, 1)
+    place = p.dZ + begin * p.dZ_stride
+    return matrix(job.work, dtype, place, end - begin, p.n_out, p.dZ_stride, 1)
 
 
 @inner
-def weights(buffer, p, begin, end):
+def weights(buffer, p, dtype, begin, end):
     """W_l (rows, n_out), or what ``buffer`` holds in its place; input rows [begin, end)."""
-    return matrix(buffer, p.W + begin * p.W_stride, end - begin, p.n_out, p.W_stride, 1)
+    return matrix(buffer, dtype, p.W + begin * p.W_stride, end - begin, p.n_out, p.W_stride, 1)
 
 
 @inner
-def bias(buffer, p):
+def bias(buffer, p, dtype):
     """b_l (1, n_out), or what ``buffer`` holds in its place; as a row that repeats (stride 0)."""
-    return matrix(buffer, p.b, 1, p.n_out, 0, 1)
+    return matrix(buffer, dtype, p.b, 1, p.n_out, 0, 1)
 
 
 @inner
-def weights_transposed(transposed, p):
-    """W_l.T (n_out, n_in)."""
-    return matrix(transposed, p.WT, p.n_out, p.n_in, p.WT_stride, 1)
+def state_of(job, p, dtype, begin, end):
+    """The optimiser's state of [W_l; b_l], rows [begin, end): (rows, planes * n_out)."""
+    stride, columns = job.planes * p.W_stride, job.planes * p.n_out
+    place = job.planes * (p.W + begin * p.W_stride)
+    return matrix(job.state, dtype, place, end - begin, columns, stride, 1)
 
 
 @inner
-def transpose_rows(params, transposed, p, begin, end):
-    """W_l.T[:, begin:end] = W_l[begin:end].T."""
-    W, WT = weights(params, p, 0, end), weights_transposed(transposed, p)
-    for j in range(WT.shape[0]):
-        for i in range(begin, end):
-            WT[j, i] = W[i, j]
-
-
-@inner
-def nothing(zeros, columns):
+def nothing(job, dtype, columns):
     """Zeros, as a row that repeats: the start of a sum that continues no other."""
-    return matrix(zeros, 0, 1, columns, 0, 1)
+    return matrix(job.zeros, dtype, 0, 1, columns, 0, 1)
 
 
 @inner
-def no_masks(masks):
+def no_masks(job):
     """(1, 0): the masks of a dense matrix."""
-    return block(masks, 0, 0, 1, 0)
+    return matrix(job.row_masks, INT64, 0, 1, 0, 1, 1)
 
 
 @inner
-def densest(densities):
+def no_companion(job, dtype):
+    """(1, 0): for epilogues that need none."""
+    return matrix(job.zeros, dtype, 0, 1, 0, 0, 1)
+
+
+@inner
+def row_masks(job, begin, end):
+    """Masks (rows, words) of the rows [begin, end) of X."""
+    return matrix(job.row_masks, INT64, begin, end - begin, job.row_words, 1, job.row_mask_stride)
+
+
+@inner
+def column_masks(job, rows, begin, end):
+    """Masks (columns, words) of the columns [begin, end) of X, whose rows are ``rows``."""
+    words = (rows + MASK_BITS - 1) // MASK_BITS
+    return matrix(job.column_masks, INT64, begin, end - begin, words, 1, job.column_mask_stride)
+
+
+@inner
+def densities(job):
+    """Share of X that is not zero, in each thread's rows, one to a cache line."""
+    return matrix(job.densities, FLOAT64, 0, job.threads, 1, LINE_ITEMS, 1)
+
+
+@inner
+def densest(job):
     """Largest of the threads' shares of non-zero items."""
+    each = densities(job)
     largest = 0.0
-    for thread in range(densities.shape[0]):
-        largest = max(largest, densities[thread, 0])
+    for thread in range(each.shape[0]):
+        largest = max(largest, each[thread, 0])
     return largest
 
 
 @inner
-def hyperparameters(hyper):
-    """(1, items): learning rate, ..."""
-    return block(hyper, 0, 0, 1, hyper.shape[1])
+def scores_of(job, dtype, begin, end):
+    """Loss and hit of the rows [begin, end) of the chunk: (2, rows)."""
+    return matrix(job.scores, dtype, begin, 2, end - begin, job.score_stride, 1)
 
 
 # The phases of a step.
 
 
 @inner
-def forward(job, T, first, begin, end, thread):
-    """A_0 = X;  A_l = f_l(A_{l-1} @ W_l + b_l)."""
-    h = hyperparameters(job.hyper)
-    X = inputs(job.work, job.layers[0], begin, end)
-    call_gather(job.gather, job.source, job.order, first + begin, X, job.input_scale)
-    words = (X.shape[1] + MASK_BITS - 1) // MASK_BITS
-    masks = block(job.row_masks, begin, 0, end - begin, words)
-    density = mark_non_zeros(X, masks) / X.size
-    job.densities[thread, 0] = density
-    for l in range(len(job.layers)):
-        p = job.layers[l]
-        A, out = inputs(job.work, p, begin, end), outputs(job.work, p, begin, end)
-        W, b = weights(job.params, p, 0, p.n_in), bias(job.params, p)
-        depth = p.n_in
-        if density * 100 < p.masked_percent:
-            depth = FORWARD_DEPTH
-        else:
-            masks = no_masks(job.row_masks)
-        call_product(job.product, A, masks, W, b, out, out, h, T, p.activation, depth)
+def take(job, layers, T, first, begin, end, thread):
+    """X: the batch's rows, and where they are not zero."""
+    X = inputs(job, layers[0], T.dtype, begin, end)
+    source = matrix(job.source, INT64, 0, job.n_arrays, 2, 2, 1)
+    order = array(job.order, INT64, job.rows)
+    call_gather(job.gather, source, order, first + begin, X, float(job.input_scale))
+    densities(job)[thread, 0] = mark_non_zeros(X, row_masks(job, begin, end)) / X.size
 
 
 @inner
-def score(job, first, begin, end, gradient_scale):
+def forward(job, layers, T, h, begin, end, thread):
+    """A_0 = X;  A_l = f_l(A_{l-1} @ W_l + b_l)."""
+    dtype = T.dtype
+    for l in range(len(layers)):
+        p = layers[l]
+        A, out = inputs(job, p, dtype, begin, end), outputs(job, p, dtype, begin, end)
+        W, b = weights(job.params, p, dtype, 0, p.n_in), bias(job.params, p, dtype)
+        masks, depth = no_masks(job), p.n_in
+        if densities(job)[thread, 0] * 100 < p.masked_percent:
+            masks, depth = row_masks(job, begin, end), FORWARD_DEPTH
+        M = no_companion(job, dtype)
+        call_product(job.product, A, masks, W, b, out, M, h, T, p.activation, depth, 0)
+
+
+@inner
+def score(job, layers, T, first, begin, end, gradient_scale):
     """The head: loss and hit of each row, and dZ of the last layer (or the output).
 
     True if all losses are finite.
     """
-    p = job.layers[len(job.layers) - 1]
-    Z = outputs(job.work, p, begin, end)
-    rows, n_classes = Z.shape
+    p, dtype = layers[len(layers) - 1], T.dtype
+    Z, scores = outputs(job, p, dtype, begin, end), scores_of(job, dtype, begin, end)
+    D = errors(job, p, dtype, begin, end)
     if job.mode == PREDICT:
-        D = block(job.out, first + begin, 0, rows, n_classes)
-    else:
-        D = errors(job.work, p, begin, end)
-    scores = block(job.scores, 0, begin, 2, rows)
-    call_head(job.head, Z, job.labels, job.order, first + begin, D, scores, gradient_scale)
+        D = matrix(job.out, dtype, (first + begin) * p.n_out, end - begin, p.n_out, p.n_out, 1)
+    labels, order = array(job.labels, INT64, job.n_labels), array(job.order, INT64, job.rows)
+    call_head(job.head, Z, labels, order, first + begin, D, scores, gradient_scale)
     if job.mode == PREDICT:
         return True
     total = 0.0
-    for r in range(rows):
+    for r in range(end - begin):
         total += scores[LOSS, r]
     return math.isfinite(total)
 
 
 @inner
-def backward(job, T, begin, end):
-    """dZ_{l-1} = (dZ_l @ W_l.T) * f'_{l-1}(Z_{l-1})."""
-    h = hyperparameters(job.hyper)
-    for l in range(len(job.layers) - 1, 0, -1):
-        p, below = job.layers[l], job.layers[l - 1]
-        dZ, below_dZ = errors(job.work, p, begin, end), errors(job.work, below, begin, end)
-        WT, A = weights_transposed(job.transposed, p), inputs(job.work, p, begin, end)
-        start = nothing(job.zeros, p.n_in)
-        masks = no_masks(job.row_masks)
-        call_product(
-            job.product, dZ, masks, WT, start, below_dZ, A, h, T, below.derivative, p.n_out
-        )
+def backward(job, layers, T, h, begin, end, thread):
+    """dZ_{l-1} = (dZ_l @ W_l.T) * f'_{l-1}(Z_{l-1}), as (W_l @ dZ_l.T).T.
+
+    Turned so because dZ is small, and transposed in the cache; a copy of W.T, kept up to date by
+    every update, took 7 % of a step of 784-1024-1024-10 at batch 256.
+    """
+    dtype, columns = T.dtype, TILE_VECTORS * lanes(T)
+    size = job.square_rows * columns
+    for l in range(len(layers) - 1, 0, -1):
+        p, below = layers[l], layers[l - 1]
+        W, start = weights(job.params, p, dtype, 0, p.n_in), nothing(job, dtype, columns)
+        for first in range(begin, end, columns):
+            last = min(first + columns, end)
+            dZ, dZ_below = (
+                errors(job, p, dtype, first, last),
+                errors(job, below, dtype, first, last),
+            )
+            place = 2 * thread * size
+            dZT = matrix(job.squares, dtype, place, p.n_out, last - first, columns, 1)
+            dAT = matrix(job.squares, dtype, place + size, p.n_in, last - first, columns, 1)
+            transpose(dZ, dZT)
+            M = no_companion(job, dtype)
+            call_product(
+                job.product, W, no_masks(job), dZT, start, dAT, M, h, T, job.store, p.n_out, 0
+            )
+            transpose(dAT, dZ_below)
+            A = inputs(job, p, dtype, first, last)
+            call_epilogue(below.derivative, dZ_below, dZ_below, A, h)
 
 
 @inner
-def column_masks(job, rows, begin, end, thread):
-    """Masks of the columns [begin, end) of the chunk's X."""
-    words = (rows + MASK_BITS - 1) // MASK_BITS
-    out = block(job.column_masks, begin, 0, end - begin, words)
-    transpose_masks(job.row_masks, rows, begin, end, job.squares[thread], out)
-    return out
-
-
-@inner
-def update(job, T, rows, thread, continued, final):
+def update(job, layers, T, h, rows, thread, continued, final):
     """dW_l = A_{l-1}.T @ dZ_l, db_l = 1.T @ dZ_l, each tile given to the optimiser at once.
 
     ``continued``: the sums go on from the gradient buffer; not ``final``: and go back into it.
     """
+    dtype = T.dtype
     applied = final and job.mode == TRAIN
     epilogue = job.update if applied else job.store
     target = job.params if applied else job.gradients
-    h = hyperparameters(job.hyper)
-    ones = matrix(job.one, 0, 1, rows, 0, 0)
-    for l in range(len(job.layers)):
-        p = job.layers[l]
-        begin, end = share(p.n_in, p.share_unit, thread, job.threads)
+    skip = 1 if applied and job.idle_at_zero and not continued else 0
+    ones = matrix(job.one, dtype, 0, 1, rows, 0, 0)
+    for l in range(len(layers)):
+        p = layers[l]
+        begin, end = share(p.n_in, TILE_ROWS, thread, job.threads)
         if begin == end:
             continue
-        A, dZ = inputs(job.work, p, 0, rows), errors(job.work, p, 0, rows)
+        A, dZ = inputs(job, p, dtype, 0, rows), errors(job, p, dtype, 0, rows)
         AT = block(A.T, begin, 0, end - begin, rows)
-        start = weights(job.gradients, p, begin, end) if continued else nothing(job.zeros, p.n_out)
-        D, state = weights(target, p, begin, end), weights(job.state, p, begin, end)
-        masks = no_masks(job.column_masks)
-        if densest(job.densities) * 100 < p.masked_percent:
-            masks = column_masks(job, rows, begin, end, thread)
-        call_product(job.product, AT, masks, dZ, start, D, state, h, T, epilogue, rows)
-        if applied and l > 0:
-            transpose_rows(job.params, job.transposed, p, begin, end)
+        start = nothing(job, dtype, p.n_out)
+        if continued:
+            start = weights(job.gradients, p, dtype, begin, end)
+        D, M = weights(target, p, dtype, begin, end), state_of(job, p, dtype, begin, end)
+        masks = no_masks(job)
+        if densest(job) * 100 < p.masked_percent:
+            # Where shares meet in a word, both threads write it: the same bits.
+            transpose_masks(row_masks(job, 0, rows), begin, end, column_masks(job, rows, 0, end))
+            masks = column_masks(job, rows, begin, end)
+        call_product(job.product, AT, masks, dZ, start, D, M, h, T, epilogue, rows, skip)
         if end == p.n_in:  # one thread's: the row of biases below the last row of W
-            start = bias(job.gradients, p) if continued else nothing(job.zeros, p.n_out)
-            D, state = bias(target, p), bias(job.state, p)
-            masks = no_masks(job.column_masks)
-            call_product(job.product, ones, masks, dZ, start, D, state, h, T, epilogue, rows)
+            start = bias(job.gradients, p, dtype) if continued else nothing(job, dtype, p.n_out)
+            D, M = bias(target, p, dtype), state_of(job, p, dtype, p.n_in, p.n_in + 1)
+            masks = no_masks(job)
+            call_product(job.product, ones, masks, dZ, start, D, M, h, T, epilogue, rows, 0)
 
 
 @inner
-def record(progress, scores, rows, final):
+def record(job, dtype, rows, final):
     """Add the chunk's scores, row by row."""
+    progress, scores = array(job.progress, FLOAT64, PROGRESS_ITEMS), scores_of(job, dtype, 0, rows)
     for r in range(rows):
         progress[LOSS_SUM] += scores[LOSS, r]
         progress[HITS] += scores[HIT, r]
@@ -276,36 +279,66 @@ def record(progress, scores, rows, final):
         progress[STEPS] += 1
 
 
-@jit()
-def run(job, thread):
-    """Every batch of ``job.order``, as thread ``thread`` of ``job.threads``.
+@inner
+def lap(clocks, phase, since):
+    """Add the ticks since ``since`` to the phase; the ticks now."""
+    now = ticks()
+    clocks[phase] += now - since
+    return now
 
+
+@jit()
+def run(jobs, layers, hyper, thread):
+    """Every batch of the job's order, as thread ``thread`` of its team.
+
+    ``jobs`` (1,), of `plan.JOB`; ``hyper`` (steps, HYPERPARAMETERS): a row for each step, or one.
     Ends early, before the update, when a loss is not finite (FAILED is set; the parameters are
     those before the step), or after the chunk in which STOP was set.
     """
-    T = block(job.tiles, thread * TILE_ROWS, 0, TILE_ROWS, job.tiles.shape[1])
-    for batch in range(0, len(job.order), job.batch_size):
-        batch_rows = min(job.batch_size, len(job.order) - batch)
+    job, dtype = jobs[0], hyper.dtype
+    T = matrix(
+        *(job.tiles, dtype, thread * job.tile_rows * job.tile_columns),
+        *(job.tile_rows, job.tile_columns, job.tile_columns, 1),
+    )
+    cells = array(job.cells, INT64, CELLS)
+    clocks = array(job.clocks + thread * PHASES * 8, INT64, PHASES)
+    now = ticks()
+    for batch in range(0, job.rows, job.batch_size):
+        batch_rows = min(job.batch_size, job.rows - batch)
+        h = block(hyper, min(batch // job.batch_size, len(hyper) - 1), 0, 1, hyper.shape[1])
         for chunk in range(0, batch_rows, job.chunk_rows):
             rows = min(job.chunk_rows, batch_rows - chunk)
             final = chunk + rows == batch_rows
             begin, end = share(rows, TILE_ROWS, thread, job.threads)
             if end > begin:
-                forward(job, T, batch + chunk, begin, end, thread)
-                finite = score(job, batch + chunk, begin, end, 1.0 / batch_rows)
+                first = batch + chunk
+                take(job, layers, T, first, begin, end, thread)
+                now = lap(clocks, GATHER, now)
+                forward(job, layers, T, h, begin, end, thread)
+                now = lap(clocks, FORWARD, now)
+                finite = score(job, layers, T, first, begin, end, 1.0 / float(batch_rows))
+                now = lap(clocks, HEAD, now)
                 if job.mode >= GRADIENT:
-                    backward(job, T, begin, end)
+                    backward(job, layers, T, h, begin, end, thread)
+                    now = lap(clocks, BACKWARD, now)
                     if not finite and job.mode == TRAIN:
-                        atomic_store(job.cells, FAILED, 1)
-            barrier(job.cells, job.threads)
-            if atomic_load(job.cells, FAILED):
+                        atomic_store(cells, FAILED, 1)
+            barrier(cells, job.threads)
+            now = lap(clocks, WAIT, now)
+            if atomic_load(cells, FAILED):
                 return
             if job.mode >= GRADIENT:
-                update(job, T, rows, thread, chunk > 0, final)
+                update(job, layers, T, h, rows, thread, chunk > 0, final)
+                now = lap(clocks, UPDATE, now)
             if thread == 0:
-                atomic_store(job.cells, HALT, atomic_load(job.cells, STOP))
+                atomic_store(cells, HALT, atomic_load(cells, STOP))
                 if job.mode >= SCORE:
-                    record(job.progress, job.scores, rows, final)
-            barrier(job.cells, job.threads)
-            if atomic_load(job.cells, HALT):
+                    record(job, dtype, rows, final)
+            barrier(cells, job.threads)
+            now = lap(clocks, WAIT, now)
+            if atomic_load(cells, HALT):
                 return
+
+
+LINE_ITEMS = 8
+"""float64 or int64 to a cache line."""

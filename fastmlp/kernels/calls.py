@@ -32,9 +32,9 @@ def epilogue_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
 
 
 def product_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
-    """``(A, masks, B, S, D, M, h, T, epilogue, depth)``, see `product`."""
+    """``(A, masks, B, S, D, M, h, T, epilogue, depth, skip)``, see `product`."""
     M = matrix_type(dtype)
-    return (M, matrix_type(types.int64), *(M,) * 6, types.intp, types.intp)
+    return (M, matrix_type(types.int64), *(M,) * 6, types.intp, types.intp, types.intp)
 
 
 def head_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
@@ -47,7 +47,7 @@ def head_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
 def gather_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
     """``(source, order, first, X, scale)``, see `gather`."""
     indices = types.Array(types.int64, 1, "C")
-    return (indices, indices, types.intp, matrix_type(dtype), dtype)
+    return (matrix_type(types.int64), indices, types.intp, matrix_type(dtype), dtype)
 
 
 @cache
@@ -75,7 +75,7 @@ def _call_epilogue(typingctx, where, T, D, M, h):
     return _call(typingctx, where, epilogue_arguments(D.dtype))
 
 
-def _call_product(typingctx, where, A, masks, B, S, D, M, h, T, epilogue, depth):
+def _call_product(typingctx, where, A, masks, B, S, D, M, h, T, epilogue, depth, skip):
     return _call(typingctx, where, product_arguments(D.dtype))
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ctypes
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numba
@@ -233,13 +233,16 @@ def _emit_exp(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
 maximum = _elementwise(2, np.maximum, _emit_maximum)
 minimum = _elementwise(2, np.minimum, _emit_minimum)
 exp = _elementwise(1, np.exp, _emit_exp)
+sqrt = _elementwise(
+    1, np.sqrt, lambda b, x: call_llvm(b, f"llvm.sqrt.{mangle(x.type)}", x.type, [x])
+)
 where = _elementwise(3, np.where, lambda b, mask, x, y: b.select(mask, x, y))
 
 
 # Memory, lanes, sums ------------------------------------------------------------------------
 
 
-def _primitive(numpy: Callable[..., Any], typing: Callable[..., Any]) -> Any:
+def primitive(numpy: Callable[..., Any], typing: Callable[..., Any]) -> Any:
     """``typing`` as a numba intrinsic, or ``numpy`` when the JIT is off."""
     return intrinsic(typing) if JIT else numpy
 
@@ -258,10 +261,11 @@ def numpy_window(A: np.ndarray, i: int, j: int, rows: int, columns: int) -> np.n
 
 
 def _numpy_load(A: np.ndarray, i: int, j: int) -> np.ndarray:
-    return numpy_window(A, i, j, 1, _numpy_lanes(A))[0].copy()
+    return numpy_window(A, i, j, 1, numpy_lanes(A))[0].copy()
 
 
-def _numpy_lanes(A: np.ndarray) -> int:
+def numpy_lanes(A: np.ndarray) -> int:
+    """Items of A's dtype in one vector, outside jitted code."""
     return TARGET.vector_bytes // A.dtype.itemsize
 
 
@@ -270,16 +274,18 @@ def _lanes(typingctx, A):
     return types.intp(A), lambda *_: ir.Constant(ir.IntType(64), count)
 
 
-def _indices(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> list[ir.Value]:
-    """Arguments 1 and 2, the row and column of an item, as machine words."""
-    return [context.cast(builder, args[k], sig.args[k], types.intp) for k in (1, 2)]
+def indices(
+    context: Any, builder: ir.IRBuilder, sig: Any, args: Any, at: Sequence[int] = (1, 2)
+) -> list[ir.Value]:
+    """Arguments ``at``, for example the row and column of an item, as machine words."""
+    return [context.cast(builder, args[k], sig.args[k], types.intp) for k in at]
 
 
 def _load(typingctx, A, i, j):
     vector = vector_type(A.dtype)
 
     def codegen(context, builder, sig, args):
-        at = _indices(context, builder, sig, args)
+        at = indices(context, builder, sig, args)
         pointer = element_pointer(context, builder, sig.args[0], args[0], at)
         pointer = builder.bitcast(pointer, context.get_value_type(vector).as_pointer())
         return builder.load(pointer, align=A.dtype.bitwidth // 8)
@@ -287,41 +293,41 @@ def _load(typingctx, A, i, j):
     return vector(A, i, j), codegen
 
 
-def _numpy_load_bytes(x: np.ndarray, k: int, A: np.ndarray) -> np.ndarray:
-    return x[k : k + _numpy_lanes(A)].astype(A.dtype)
+def _numpy_load_bytes(x: np.ndarray, i: int, j: int, A: np.ndarray) -> np.ndarray:
+    return x[i, j : j + numpy_lanes(A)].astype(A.dtype)
 
 
-def _load_bytes(typingctx, x, k, A):
+def _load_bytes(typingctx, x, i, j, A):
     vector = vector_type(A.dtype)
 
     def codegen(context, builder, sig, args):
-        k = context.cast(builder, args[1], sig.args[1], types.intp)
-        pointer = element_pointer(context, builder, sig.args[0], args[0], [k])
+        at = indices(context, builder, sig, args)
+        pointer = element_pointer(context, builder, sig.args[0], args[0], at)
         octets = ir.VectorType(ir.IntType(8), vector.lanes)
         values = builder.load(builder.bitcast(pointer, octets.as_pointer()), align=1)
         # By way of 32 bits, which CPUs convert; there is no conversion from 8.
         words = builder.zext(values, ir.VectorType(ir.IntType(32), vector.lanes))
         return builder.sitofp(words, context.get_value_type(vector))
 
-    return vector(x, k, A), codegen
+    return vector(x, i, j, A), codegen
 
 
-def _prefetch(typingctx, x, k):
+def _prefetch(typingctx, A, i, j):
     def codegen(context, builder, sig, args):
-        k = context.cast(builder, args[1], sig.args[1], types.intp)
-        pointer = element_pointer(context, builder, sig.args[0], args[0], [k])
+        at = indices(context, builder, sig, args)
+        pointer = element_pointer(context, builder, sig.args[0], args[0], at)
         pointer = builder.bitcast(pointer, ir.IntType(8).as_pointer())
         # For reading, to be kept in every level, data.
         hints = [ir.Constant(ir.IntType(32), value) for value in (0, 3, 1)]
         call_llvm(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, *hints])
         return context.get_dummy_value()
 
-    return types.void(x, k), codegen
+    return types.void(A, i, j), codegen
 
 
 def _store(typingctx, A, i, j, value):
     def codegen(context, builder, sig, args):
-        at = _indices(context, builder, sig, args)
+        at = indices(context, builder, sig, args)
         pointer = element_pointer(context, builder, sig.args[0], args[0], at)
         pointer = builder.bitcast(pointer, args[3].type.as_pointer())
         builder.store(args[3], pointer, align=A.dtype.bitwidth // 8)
@@ -399,30 +405,30 @@ def _numpy_sum_lanes(v: np.ndarray) -> Any:
 
 
 def _numpy_store(A: np.ndarray, i: int, j: int, value: np.ndarray) -> None:
-    numpy_window(A, i, j, 1, _numpy_lanes(A))[0] = value
+    numpy_window(A, i, j, 1, numpy_lanes(A))[0] = value
 
 
-lanes = _primitive(_numpy_lanes, _lanes)
+lanes = primitive(numpy_lanes, _lanes)
 """``lanes(A)``: items of A's dtype in one vector."""
-load = _primitive(_numpy_load, _load)
+load = primitive(_numpy_load, _load)
 """``load(A, i, j)``: the vector ``A[i, j : j + lanes(A)]``."""
-store = _primitive(_numpy_store, _store)
+store = primitive(_numpy_store, _store)
 """``store(A, i, j, v)``: ``A[i, j : j + lanes(A)] = v``."""
-load_bytes = _primitive(_numpy_load_bytes, _load_bytes)
-"""``load_bytes(x, k, A)``: ``x[k : k + lanes(A)]``, flat uint8, as numbers of A's dtype."""
-prefetch = _primitive(lambda x, k: None, _prefetch)
-"""``prefetch(x, k)``: ask for the cache line of ``x[k]`` of a flat array; any k is allowed."""
-lane_index = _primitive(lambda A: np.arange(_numpy_lanes(A), dtype=A.dtype), _lane_index)
+load_bytes = primitive(_numpy_load_bytes, _load_bytes)
+"""``load_bytes(x, i, j, A)``: ``x[i, j : j + lanes(A)]``, uint8, as numbers of A's dtype."""
+prefetch = primitive(lambda A, i, j: None, _prefetch)
+"""``prefetch(A, i, j)``: ask for the cache line of ``A[i, j]``; any place is allowed."""
+lane_index = primitive(lambda A: np.arange(numpy_lanes(A), dtype=A.dtype), _lane_index)
 """``lane_index(A)``: the vector 0, 1, 2, ... of A's dtype."""
-non_zero_bits = _primitive(_numpy_non_zero_bits, _non_zero_bits)
+non_zero_bits = primitive(_numpy_non_zero_bits, _non_zero_bits)
 """``non_zero_bits(v)``: bit k of the int64 is set where lane k is not zero."""
-count_bits = _primitive(lambda word: (int(word) & (2**64 - 1)).bit_count(), _count_bits)
+count_bits = primitive(lambda word: (int(word) & (2**64 - 1)).bit_count(), _count_bits)
 """``count_bits(word)``: how many bits of the int64 are set."""
-full = _primitive(lambda A, value: np.full(_numpy_lanes(A), value, dtype=A.dtype), _full)
+full = primitive(lambda A, value: np.full(numpy_lanes(A), value, dtype=A.dtype), _full)
 """``full(A, value)``: the vector of A's dtype with ``value`` in every lane."""
-sum_lanes = _primitive(_numpy_sum_lanes, _fold(lambda b, x, y: b.fadd(x, y)))
+sum_lanes = primitive(_numpy_sum_lanes, _fold(lambda b, x, y: b.fadd(x, y)))
 """Sum of a vector's lanes, by halves."""
-max_lanes = _primitive(np.max, _fold(_emit_maximum))
+max_lanes = primitive(np.max, _fold(_emit_maximum))
 """Largest of a vector's lanes."""
-min_lanes = _primitive(np.min, _fold(_emit_minimum))
+min_lanes = primitive(np.min, _fold(_emit_minimum))
 """Smallest of a vector's lanes."""

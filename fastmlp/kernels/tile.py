@@ -64,9 +64,10 @@ def _numpy_tile(
 def _tile(typingctx, T, A, i, B, j, S, masks, k_begin, k_end, row_count, vector_count):
     """T[:rows, :columns] = S[i:, j:] + A[i:, k] @ B[k, j:], k_begin <= k < k_end.
 
-    Matrices have contiguous rows, but for A, whose strides are free: A may be a transposed view,
-    and S and A may repeat one row or one number (stride 0). ``masks`` (int64) has a row for each
-    row of A, in which bit k says that the item k is not zero; without columns: all are taken.
+    Matrices have contiguous rows, but for A and its masks, whose strides are free: A may be a
+    transposed view, and S and A may repeat one row or one number (stride 0). ``masks`` (int64) has
+    a row for each row of A, in which bit k says that the item k is not zero; without columns: all
+    are taken.
     """
 
     def codegen(context, builder, sig, args):
@@ -122,7 +123,7 @@ def _emit_tile(
         return [pointer(offset(address, v, lanes * item), vector) for v in range(vectors)]
 
     (t, (t_row, _)), (a, (a_row, a_k)), (b, (b_k, _)) = view(0), view(1), view(3)
-    (s, (s_row, _)), (m, (m_row, _)) = view(5), view(6)
+    (s, (s_row, _)), (m, (m_row, m_word)) = view(5), view(6)
     i, j, k_begin, k_end = args[2], args[4], args[7], args[8]
     a, m = offset(a, i, a_row), offset(m, i, m_row)
     b = offset(b, j, item)
@@ -135,7 +136,7 @@ def _emit_tile(
             builder.store(builder.load(start, align=item), slot)
     # for k: sums[r] += A[r, k] * B[k]
     mask_rows = [offset(m, r, m_row) for r in range(rows)] if masked else None
-    with _each_k(builder, k_begin, k_end, mask_rows) as k:
+    with _each_k(builder, k_begin, k_end, mask_rows, m_word) as k:
         b_vectors = [builder.load(p, align=item) for p in vectors_at(offset(b, k, b_k))]
         a_column = offset(a, k, a_k)
         for r in range(rows):
@@ -151,7 +152,11 @@ def _emit_tile(
 
 @contextlib.contextmanager
 def _each_k(
-    builder: ir.IRBuilder, begin: ir.Value, end: ir.Value, mask_rows: list[ir.Value] | None
+    builder: ir.IRBuilder,
+    begin: ir.Value,
+    end: ir.Value,
+    mask_rows: list[ir.Value] | None,
+    word_stride: ir.Value,
 ) -> Iterator[ir.Value]:
     """Loop over k in [begin, end), or over those whose bit is set in any of the masks."""
     if mask_rows is None:
@@ -160,10 +165,10 @@ def _each_k(
         return
     remaining = cgutils.alloca_once(builder, _WORD)
     with cgutils.for_range_slice(builder, begin, end, _int(MASK_BITS)) as (k_word, _):
-        byte = builder.lshr(k_word, _int(3))
+        word = builder.mul(builder.udiv(k_word, _int(MASK_BITS)), word_stride)
         united = _int(0)
         for row in mask_rows:
-            place = builder.inttoptr(builder.add(row, byte), _WORD.as_pointer())
+            place = builder.inttoptr(builder.add(row, word), _WORD.as_pointer())
             united = builder.or_(united, builder.load(place))
         builder.store(united, remaining)
         head = builder.append_basic_block("bits")

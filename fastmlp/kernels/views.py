@@ -1,4 +1,4 @@
-"""Matrix views of flat buffers, made and passed in jitted code without reference counts.
+"""Arrays and matrices at an address, made and passed in jitted code without reference counts.
 
 numba's own slices count references to their buffer, with an atomic update of a cache line that all
 threads would fight over. These views carry an address, a shape and strides, nothing else.
@@ -6,6 +6,7 @@ threads would fight over. These views carry an address, a shape and strides, not
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numba.core import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from fastmlp.kernels.simd import JIT, element_pointer, numpy_window
+from fastmlp.kernels.simd import JIT, numpy_window
 
 
 def matrix_type(dtype: types.Type) -> types.Array:
@@ -23,20 +24,32 @@ def matrix_type(dtype: types.Type) -> types.Array:
 
 
 def _numpy_matrix(
-    buffer: Any, offset: int, rows: int, columns: int, row_stride: int, column_stride: int
+    address: int,
+    dtype: Any,
+    offset: int,
+    rows: int,
+    columns: int,
+    row_stride: int,
+    column_stride: int,
 ) -> Any:
-    strides = (row_stride * buffer.itemsize, column_stride * buffer.itemsize)
-    return np.lib.stride_tricks.as_strided(buffer[offset:], (rows, columns), strides)
+    item = np.dtype(dtype).itemsize
+    extent = (max(rows - 1, 0) * row_stride + max(columns - 1, 0) * column_stride + 1) * item
+    memory = (ctypes.c_char * int(extent)).from_address(int(address + offset * item))
+    strides = (row_stride * item, column_stride * item)
+    return np.ndarray((rows, columns), dtype, memoryview(memory), strides=strides)
 
 
-def _matrix(typingctx, buffer, offset, rows, columns, row_stride, column_stride):
-    result = matrix_type(buffer.dtype)
+def _matrix(typingctx, address, dtype, offset, rows, columns, row_stride, column_stride):
+    result = matrix_type(dtype.dtype)
+    size = dtype.dtype.bitwidth // 8
 
     def codegen(context, builder, sig, args):
-        data = element_pointer(context, builder, sig.args[0], args[0], [args[1]])
-        return _view(context, builder, result, data, args[2:4], args[4:6])
+        item = ir.Constant(ir.IntType(64), size)
+        where = builder.add(args[0], builder.mul(args[2], item))
+        data = builder.inttoptr(where, context.get_value_type(result.dtype).as_pointer())
+        return _view(context, builder, result, data, args[3:5], args[5:7])
 
-    return result(buffer, *[types.intp] * 5), codegen
+    return result(types.intp, dtype, *[types.intp] * 5), codegen
 
 
 def _block(typingctx, A, i, j, rows, columns):
@@ -55,25 +68,23 @@ def _block(typingctx, A, i, j, rows, columns):
     return result(A, *[types.intp] * 4), codegen
 
 
-def _numpy_array_at(source: Any, index: int, dtype: Any) -> Any:
-    return source[index].reshape(-1)
+def _numpy_array(address: int, dtype: Any, items: int) -> Any:
+    return _numpy_matrix(address, dtype, 0, 1, items, items, 1)[0]
 
 
-def _array_at(typingctx, source, index, dtype):
+def _array(typingctx, address, dtype, items):
     result = types.Array(dtype.dtype, 1, "C")
 
     def codegen(context, builder, sig, args):
         item = ir.Constant(ir.IntType(64), result.dtype.bitwidth // 8)
-        where = builder.load(element_pointer(context, builder, sig.args[0], args[0], [args[1]]))
-        data = builder.inttoptr(where, context.get_value_type(result.dtype).as_pointer())
+        data = builder.inttoptr(args[0], context.get_value_type(result.dtype).as_pointer())
         view = context.make_array(result)(context, builder)
-        unknown = ir.Constant(ir.IntType(64), 2**62)
         populate_array(
-            view, data=data, shape=[unknown], strides=[item], itemsize=item, meminfo=None
+            view, data=data, shape=[args[2]], strides=[item], itemsize=item, meminfo=None
         )
         return view._getvalue()
 
-    return result(source, types.intp, dtype), codegen
+    return result(types.intp, dtype, types.intp), codegen
 
 
 def _view(
@@ -93,9 +104,10 @@ def _view(
 
 
 matrix: Any = intrinsic(_matrix) if JIT else _numpy_matrix
-"""``matrix(buffer, offset, rows, columns, row_stride, column_stride)``, strides in items."""
+"""``matrix(address, dtype, offset, rows, columns, row_stride, column_stride)``: the matrix whose
+first item is item ``offset`` of the memory at ``address``; strides in items."""
+array: Any = intrinsic(_array) if JIT else _numpy_array
+"""``array(address, dtype, items)``: the contiguous array at ``address``."""
 block: Any = intrinsic(_block) if JIT else numpy_window
 """``block(A, i, j, rows, columns)``: ``A[i : i + rows, j : j + columns]``, unchecked: the padding
 at the end of a row may be part of it."""
-array_at: Any = intrinsic(_array_at) if JIT else _numpy_array_at
-"""``array_at(source, index, dtype)``: the flat array whose address is ``source[index]``."""
