@@ -21,11 +21,11 @@ from fastmlp.kernels.calls import (
     product_arguments,
 )
 from fastmlp.kernels.compilation import inner
-from fastmlp.kernels.masks import mark_non_zeros, transpose_masks
-from fastmlp.kernels.product import GROUP_TILES, product
+from fastmlp.kernels.masks import count_non_zeros, mark_row, transpose_masks
+from fastmlp.kernels.product import SCRATCH_BYTES, product
 from fastmlp.kernels.simd import JIT, exp, lanes, load, store
 from fastmlp.kernels.target import TARGET
-from fastmlp.kernels.tile import MASK_BITS, MASKED_VECTORS, TILE_ROWS, TILE_VECTORS
+from fastmlp.kernels.tile import MASK_BITS, TILE_ROWS
 from fastmlp.kernels.transpose import transpose
 
 DTYPES = ["float32", "float64"]
@@ -53,8 +53,8 @@ def run_epilogue(kernel, T, D, M, h):
 
 
 @inner
-def run_product(kernel, A, masks, B, S, D, M, h, T, epilogue, depth, skip):
-    call_product(kernel, A, masks, B, S, D, M, h, T, epilogue, depth, skip)
+def run_product(kernel, A, masks, B, S, D, M, h, T, epilogue, skip):
+    call_product(kernel, A, masks, B, S, D, M, h, T, epilogue, skip)
 
 
 @inner
@@ -63,8 +63,8 @@ def run_head(kernel, Z, labels, order, first, D, scores, scale):
 
 
 @inner
-def run_gather(kernel, source, order, first, X, scale):
-    call_gather(kernel, source, order, first, X, scale)
+def run_gather(kernel, source, order, first, X, masks, scale):
+    call_gather(kernel, source, order, first, X, masks, scale)
 
 
 @inner
@@ -114,17 +114,29 @@ def naive_masks(A):
     return as_view(words.view(np.int64))
 
 
-def run_product_on(A, masks, B, S, dtype, depth, skip=0):
+def run_product_on(A, masks, B, S, dtype, skip=0):
     m, n = len(A), B.shape[1]
     kind = np.dtype(dtype)
     D = padded(np.full((m, n), np.nan, dtype))
-    T = np.full((GROUP_TILES * TILE_ROWS, max(TILE_VECTORS, MASKED_VECTORS) * 16), np.nan, dtype)
+    T = np.full((1, SCRATCH_BYTES // kind.itemsize), np.nan, dtype)
     run_product(
         address(product, product_arguments, kind),
         *(A, masks, B, S, D, D, as_view(np.zeros((1, 1), dtype)), as_view(T)),
-        *(address(activations.identity, epilogue_arguments, kind), depth, skip),
+        *(address(activations.identity, epilogue_arguments, kind), skip),
     )
     return D
+
+
+def assert_product(A, B, S, started, dtype):
+    """The product of A and B is NumPy's, dense or masked; the two are the same bits."""
+    dense = run_product_on(A, naive_masks(A)[:, :0], B, as_view(S), dtype)
+    masked = run_product_on(A, naive_masks(A), B, as_view(S), dtype)
+    expected = (S if started else 0) + A.astype(float) @ B.astype(float)
+    # k products and a start: each rounding is at most eps/2 of the sum of magnitudes.
+    bound = (np.abs(S) if started else 0) + np.abs(A.astype(float)) @ np.abs(B.astype(float))
+    assert (np.abs(dense - expected) <= (A.shape[1] + 2) * EPS[dtype] * bound).all()
+    if JIT:  # NumPy's products, which stand in without it, promise no order of summation
+        np.testing.assert_array_equal(masked, dense)
 
 
 @settings(max_examples=80, deadline=None)
@@ -136,12 +148,9 @@ def run_product_on(A, masks, B, S, dtype, depth, skip=0):
     transposed=st.booleans(),
     started=st.booleans(),
     density=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
-    passes=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_product_equals_numpy_dense_or_masked(
-    m, k, n, dtype, transposed, started, density, passes, seed
-):
+def test_product_equals_numpy_dense_or_masked(m, k, n, dtype, transposed, started, density, seed):
     rng = np.random.default_rng(seed)
     A = random(rng, (m, k), dtype) * (rng.random((m, k)) < density).astype(dtype)
     A = as_view(A.T.copy().T if transposed else A)
@@ -149,17 +158,16 @@ def test_product_equals_numpy_dense_or_masked(
     if not started:
         S = padded(np.zeros((1, n), dtype))
         S = np.lib.stride_tricks.as_strided(S, (1, n), (0, S.itemsize))
-    depth = MASK_BITS if passes else k
-    dense = run_product_on(A, naive_masks(A)[:, :0], B, as_view(S), dtype, depth)
-    masked = run_product_on(A, naive_masks(A), B, as_view(S), dtype, depth)
-    expected = (S if started else 0) + A.astype(float) @ B.astype(float)
-    # k products and a start: each rounding is at most eps/2 of the sum of magnitudes.
-    bound = (np.abs(S) if started else 0) + np.abs(A.astype(float)) @ np.abs(B.astype(float))
-    assert (np.abs(dense - expected) <= (k + 2) * EPS[dtype] * bound).all()
-    if JIT:  # NumPy's products, which stand in without it, promise no order of summation
-        np.testing.assert_array_equal(masked, dense)
-        whole = run_product_on(A, naive_masks(A), B, as_view(S), dtype, k)
-        np.testing.assert_array_equal(masked, whole)
+    assert_product(A, B, S, started, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("m", "k", "n"), [(200, 2500, 70), (130, 1030, 17), (300, 130, 130)])
+def test_product_in_several_panels_and_groups(m, k, n, dtype):
+    rng = np.random.default_rng(0)
+    A = as_view(random(rng, (m, k), dtype) * (rng.random((m, k)) < 0.3).astype(dtype))
+    B, S = padded(random(rng, (k, n), dtype), fill=0), padded(random(rng, (m, n), dtype))
+    assert_product(A, B, S, True, dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -168,16 +176,18 @@ def test_rows_without_a_bit_are_skipped_only_where_asked(dtype):
     A = random(rng, (40, 20), dtype)
     A[16:] = 0
     B, S = padded(random(rng, (20, 33), dtype), fill=0), padded(np.zeros((40, 33), dtype))
-    skipped = run_product_on(A, naive_masks(A), B, S, dtype, 20, skip=1)
+    skipped = run_product_on(A, naive_masks(A), B, S, dtype, skip=1)
     np.testing.assert_allclose(skipped[:16], A[:16] @ B, rtol=100 * EPS[dtype], atol=EPS[dtype])
     assert np.isnan(skipped[16:]).all()  # as it was
     for masks, skip in [(naive_masks(A), 0), (naive_masks(A)[:, :0], 1)]:
-        assert not run_product_on(A, masks, B, S, dtype, 20, skip)[16:].any()
+        assert not run_product_on(A, masks, B, S, dtype, skip)[16:].any()
 
 
 @inner
 def apply_masks(X, masks):
-    return mark_non_zeros(X, masks)
+    for r in range(X.shape[0]):
+        mark_row(X, r, masks)
+    return count_non_zeros(masks)
 
 
 @inner
@@ -349,7 +359,8 @@ def test_softmax_rows_sum_to_one_and_stay_within_the_row(n_classes, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_gathers_take_rows_in_the_given_order(dtype):
+@pytest.mark.parametrize("n", [33, 64, 150])
+def test_gathers_take_rows_in_the_given_order(n, dtype):
     import scipy.sparse
 
     from fastmlp.engine.engine import GATHERS, addresses_of
@@ -357,21 +368,22 @@ def test_gathers_take_rows_in_the_given_order(dtype):
 
     rng = np.random.default_rng(0)
     kind = np.dtype(dtype)
-    pixels = rng.integers(0, 256, (9, 33)).astype(np.uint8)
-    floats = random(rng, (9, 33), dtype) * (rng.random((9, 33)) < 0.3)
+    pixels = (rng.integers(0, 256, (9, n)) * (rng.random((9, n)) < 0.3)).astype(np.uint8)
+    floats = random(rng, (9, n), dtype) * (rng.random((9, n)) < 0.3)
     order = rng.permutation(9)
     for x, expected in [
         (pixels, pixels.astype(dtype) * kind.type(0.5)),
         (floats, floats),
         (scipy.sparse.csr_array(floats), floats),
     ]:
-        samples = check_samples(x, 33, kind, 0.5)
-        X = padded(np.full((4, 33), np.nan, dtype))
+        samples = check_samples(x, n, kind, 0.5)
+        X, masks = padded(np.full((4, n), np.nan, dtype)), whole_squares(4, n)
         run_gather(
             address(GATHERS[samples.kind], gather_arguments, kind),
-            *(as_view(addresses_of(samples.arrays)), order, 2, X, kind.type(samples.scale)),
+            *(as_view(addresses_of(samples.arrays)), order, 2, X, masks, kind.type(samples.scale)),
         )
         np.testing.assert_array_equal(X, expected[order[2:6]])
+        np.testing.assert_array_equal(masks, naive_masks(np.array(X)))
     assert gather.gather_csr in GATHERS.values()
 
 

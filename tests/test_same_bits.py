@@ -94,7 +94,7 @@ def test_poisoned_scratch_changes_no_bit(dtype, batch_size):
         with Engine(model, 16, 2, fastmlp.SGD()) as engine:
             engine._need_gradients()
             buffers = engine.workspace.buffers
-            scratch = ("work", "tiles", "squares", "row_masks", "column_masks", "scores")
+            scratch = ("work", "scratch", "squares", "row_masks", "column_masks", "scores")
             for buffer in (*(buffers[name] for name in scratch), engine.gradients):
                 buffer.view(np.uint8)[...] = poison
             order = np.arange(50)[::-1].copy()

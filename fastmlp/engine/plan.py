@@ -11,9 +11,9 @@ from fastmlp.engine.layout import LayerLayout, aligned_zeros, row_stride
 from fastmlp.engine.step import LINE_ITEMS, PHASES, PROGRESS_ITEMS
 from fastmlp.kernels import activations
 from fastmlp.kernels.calls import address, epilogue_arguments, product_arguments
-from fastmlp.kernels.product import GROUP_TILES, product
+from fastmlp.kernels.product import SCRATCH_BYTES, product
 from fastmlp.kernels.target import TARGET
-from fastmlp.kernels.tile import MASK_BITS, MASKED_VECTORS, TILE_ROWS, TILE_VECTORS
+from fastmlp.kernels.tile import MASK_BITS, TILE_VECTORS
 
 _LAYER_FIELDS = (
     "n_in",
@@ -48,7 +48,7 @@ _JOB_FIELDS = (
     "gradients",  # laid out as params
     "state",  # the optimiser's; each row of params stands for ``planes`` rows of it
     "work",  # activations and dZ of one chunk
-    "tiles",  # scratch for a group of tiles: (tile_rows, tile_columns) for each thread
+    "scratch",  # for products: scratch_items for each thread
     "squares",  # scratch for transposed matrices: 2 of square_rows for each thread
     "row_masks",  # int64, see `masks`: where the chunk's X is not zero
     "column_masks",  # the same by columns
@@ -65,8 +65,7 @@ _JOB_FIELDS = (
     "clocks",  # int64 (threads, PHASES)
     # Sizes of these.
     "planes",
-    "tile_rows",
-    "tile_columns",
+    "scratch_items",
     "square_rows",
     "row_words",
     "row_mask_stride",
@@ -136,11 +135,10 @@ class Workspace:
         square_columns = TILE_VECTORS * lanes
         widest = max(row_stride(max(p.n_in, p.n_out, square_columns), dtype) for p in places)
         hidden = max((max(p.n_in, p.n_out) for p in places[1:]), default=0)
-        tile = GROUP_TILES * TILE_ROWS, max(TILE_VECTORS, MASKED_VECTORS) * lanes
         score_stride = row_stride(self.chunk_rows, dtype)
         self.job = job = np.zeros(1, dtype=JOB).view(np.recarray)
         job.threads, job.chunk_rows = threads, self.chunk_rows
-        job.tile_rows, job.tile_columns = tile
+        job.scratch_items = SCRATCH_BYTES // dtype.itemsize
         job.square_rows = hidden
         job.row_words = words
         job.row_mask_stride, job.column_mask_stride = blocks * MASK_BITS, words * MASK_BITS
@@ -149,7 +147,7 @@ class Workspace:
         integers, floats = np.dtype(np.int64), np.dtype(np.float64)
         self.buffers = {
             "work": aligned_zeros(self._items, dtype),
-            "tiles": aligned_zeros(threads * math.prod(tile), dtype),
+            "scratch": aligned_zeros(threads * SCRATCH_BYTES // dtype.itemsize, dtype),
             "squares": aligned_zeros(threads * 2 * hidden * square_columns, dtype),
             "row_masks": aligned_zeros(masks, integers),
             "column_masks": aligned_zeros(masks, integers),

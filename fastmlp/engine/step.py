@@ -21,8 +21,8 @@ from fastmlp.kernels.calls import call_epilogue, call_gather, call_head, call_pr
 from fastmlp.kernels.clock import ticks
 from fastmlp.kernels.compilation import inner, jit
 from fastmlp.kernels.losses import HIT, LOSS
-from fastmlp.kernels.masks import mark_non_zeros, transpose_masks
-from fastmlp.kernels.simd import lanes
+from fastmlp.kernels.masks import count_non_zeros, transpose_masks
+from fastmlp.kernels.simd import lanes, prefetch
 from fastmlp.kernels.sync import CELLS, FAILED, HALT, STOP, atomic_load, atomic_store, barrier
 from fastmlp.kernels.tile import MASK_BITS, TILE_ROWS, TILE_VECTORS
 from fastmlp.kernels.transpose import transpose
@@ -39,10 +39,6 @@ SAMPLES, LOSS_SUM, HITS, STEPS, PROGRESS_ITEMS = 0, 1, 2, 3, 4
 
 GATHER, FORWARD, HEAD, BACKWARD, UPDATE, WAIT, PHASES = 0, 1, 2, 3, 4, 5, 8
 """Columns of the job's clocks: ticks that a thread has spent in each phase of the step."""
-
-FORWARD_DEPTH = 2 * MASK_BITS
-"""Rows of W for one pass of a masked forward product: with all 128 samples over 128 rows of W at a
-time, MNIST's first layer took 34 us, over 64 rows 37, over all 784 rows 45."""
 
 
 @inner
@@ -157,11 +153,15 @@ def scores_of(job, dtype, begin, end):
 @inner
 def take(job, layers, T, first, begin, end, thread):
     """X: the batch's rows, and where they are not zero."""
-    X = inputs(job, layers[0], T.dtype, begin, end)
+    X, masks = inputs(job, layers[0], T.dtype, begin, end), row_masks(job, begin, end)
     source = matrix(job.source, INT64, 0, job.n_arrays, 2, 2, 1)
     order = array(job.order, INT64, job.rows)
-    call_gather(job.gather, source, order, first + begin, X, float(job.input_scale))
-    densities(job)[thread, 0] = mark_non_zeros(X, row_masks(job, begin, end)) / X.size
+    call_gather(job.gather, source, order, first + begin, X, masks, float(job.input_scale))
+    densities(job)[thread, 0] = count_non_zeros(masks) / X.size
+    if job.mode != PREDICT:  # the head would wait for each: 5 us of 130 for 128 labels
+        labels = matrix(job.labels, INT64, 0, job.n_labels, 1, 1, 1)
+        for r in range(begin, end):
+            prefetch(labels, order[first + r], 0)
 
 
 @inner
@@ -172,11 +172,11 @@ def forward(job, layers, T, h, begin, end, thread):
         p = layers[l]
         A, out = inputs(job, p, dtype, begin, end), outputs(job, p, dtype, begin, end)
         W, b = weights(job.params, p, dtype, 0, p.n_in), bias(job.params, p, dtype)
-        masks, depth = no_masks(job), p.n_in
+        masks = no_masks(job)
         if densities(job)[thread, 0] * 100 < p.masked_percent:
-            masks, depth = row_masks(job, begin, end), FORWARD_DEPTH
+            masks = row_masks(job, begin, end)
         M = no_companion(job, dtype)
-        call_product(job.product, A, masks, W, b, out, M, h, T, p.activation, depth, 0)
+        call_product(job.product, A, masks, W, b, out, M, h, T, p.activation, 0)
 
 
 @inner
@@ -223,9 +223,7 @@ def backward(job, layers, T, h, begin, end, thread):
             dAT = matrix(job.squares, dtype, place + size, p.n_in, last - first, columns, 1)
             transpose(dZ, dZT)
             M = no_companion(job, dtype)
-            call_product(
-                job.product, W, no_masks(job), dZT, start, dAT, M, h, T, job.store, p.n_out, 0
-            )
+            call_product(job.product, W, no_masks(job), dZT, start, dAT, M, h, T, job.store, 0)
             transpose(dAT, dZ_below)
             A = inputs(job, p, dtype, first, last)
             call_epilogue(below.derivative, dZ_below, dZ_below, A, h)
@@ -259,12 +257,12 @@ def update(job, layers, T, h, rows, thread, continued, final):
             # Where shares meet in a word, both threads write it: the same bits.
             transpose_masks(row_masks(job, 0, rows), begin, end, column_masks(job, rows, 0, end))
             masks = column_masks(job, rows, begin, end)
-        call_product(job.product, AT, masks, dZ, start, D, M, h, T, epilogue, rows, skip)
+        call_product(job.product, AT, masks, dZ, start, D, M, h, T, epilogue, skip)
         if end == p.n_in:  # one thread's: the row of biases below the last row of W
             start = bias(job.gradients, p, dtype) if continued else nothing(job, dtype, p.n_out)
             D, M = bias(target, p, dtype), state_of(job, p, dtype, p.n_in, p.n_in + 1)
             masks = no_masks(job)
-            call_product(job.product, ones, masks, dZ, start, D, M, h, T, epilogue, rows, 0)
+            call_product(job.product, ones, masks, dZ, start, D, M, h, T, epilogue, 0)
 
 
 @inner
@@ -296,10 +294,8 @@ def run(jobs, layers, hyper, thread):
     those before the step), or after the chunk in which STOP was set.
     """
     job, dtype = jobs[0], hyper.dtype
-    T = matrix(
-        *(job.tiles, dtype, thread * job.tile_rows * job.tile_columns),
-        *(job.tile_rows, job.tile_columns, job.tile_columns, 1),
-    )
+    items = job.scratch_items
+    T = matrix(job.scratch, dtype, thread * items, 1, items, items, 1)
     cells = array(job.cells, INT64, CELLS)
     clocks = array(job.clocks + thread * PHASES * 8, INT64, PHASES)
     now = ticks()

@@ -32,9 +32,9 @@ def epilogue_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
 
 
 def product_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
-    """``(A, masks, B, S, D, M, h, T, epilogue, depth, skip)``, see `product`."""
+    """``(A, masks, B, S, D, M, h, T, epilogue, skip)``, see `product`."""
     M = matrix_type(dtype)
-    return (M, matrix_type(types.int64), *(M,) * 6, types.intp, types.intp, types.intp)
+    return (M, matrix_type(types.int64), *(M,) * 6, types.intp, types.intp)
 
 
 def head_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
@@ -45,9 +45,9 @@ def head_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
 
 
 def gather_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
-    """``(source, order, first, X, scale)``, see `gather`."""
-    indices = types.Array(types.int64, 1, "C")
-    return (matrix_type(types.int64), indices, types.intp, matrix_type(dtype), dtype)
+    """``(source, order, first, X, masks, scale)``, see `gather`."""
+    indices, words = types.Array(types.int64, 1, "C"), matrix_type(types.int64)
+    return (words, indices, types.intp, matrix_type(dtype), words, dtype)
 
 
 @cache
@@ -75,7 +75,7 @@ def _call_epilogue(typingctx, where, T, D, M, h):
     return _call(typingctx, where, epilogue_arguments(D.dtype))
 
 
-def _call_product(typingctx, where, A, masks, B, S, D, M, h, T, epilogue, depth, skip):
+def _call_product(typingctx, where, A, masks, B, S, D, M, h, T, epilogue, skip):
     return _call(typingctx, where, product_arguments(D.dtype))
 
 
@@ -83,7 +83,7 @@ def _call_head(typingctx, where, Z, labels, order, first, D, scores, scale):
     return _call(typingctx, where, head_arguments(Z.dtype))
 
 
-def _call_gather(typingctx, where, source, order, first, X, scale):
+def _call_gather(typingctx, where, source, order, first, X, masks, scale):
     return _call(typingctx, where, gather_arguments(X.dtype))
 
 

@@ -1,7 +1,8 @@
 """Gather: rows of the data set, in the order of the epoch, into the batch buffer.
 
 ``source`` (n_arrays, 2) int64 holds the address and the number of items of each of the data set's
-arrays. Row r of X becomes sample ``order[first + r]``.
+arrays. Row r of X becomes sample ``order[first + r]``, and row r of ``masks`` says where it is not
+zero, see `masks`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.kernels.compilation import inner
+from fastmlp.kernels.masks import mark_bytes, mark_row
 from fastmlp.kernels.simd import lanes, load, load_bytes, prefetch, store
 from fastmlp.kernels.target import LINE_BYTES
 from fastmlp.kernels.views import array, matrix
@@ -41,7 +43,7 @@ def prefetch_row(x, order, position, line):
             prefetch(x, row, j)
 
 
-def gather_uint8(source: Any, order: Any, first: int, X: Any, scale: float) -> None:
+def gather_uint8(source: Any, order: Any, first: int, X: Any, masks: Any, scale: float) -> None:
     """X[r] = scale * x[order[first + r]]; source: x uint8 (n_samples, n_features)."""
     n, L = X.shape[1], lanes(X)
     x = rows_of(source, n, UINT8)
@@ -54,9 +56,10 @@ def gather_uint8(source: Any, order: Any, first: int, X: Any, scale: float) -> N
         for j in range(whole, n):
             X[r, j] = x[row, j]
             X[r, j] *= scale
+        mark_bytes(x, row, masks, r)
 
 
-def gather_float(source: Any, order: Any, first: int, X: Any, scale: float) -> None:
+def gather_float(source: Any, order: Any, first: int, X: Any, masks: Any, scale: float) -> None:
     """X[r] = x[order[first + r]]; source: x of X's dtype (n_samples, n_features)."""
     n, L = X.shape[1], lanes(X)
     x = rows_of(source, n, X.dtype)
@@ -68,9 +71,10 @@ def gather_float(source: Any, order: Any, first: int, X: Any, scale: float) -> N
             store(X, r, j, load(x, row, j))
         for j in range(whole, n):
             X[r, j] = x[row, j]
+        mark_row(X, r, masks)
 
 
-def gather_csr(source: Any, order: Any, first: int, X: Any, scale: float) -> None:
+def gather_csr(source: Any, order: Any, first: int, X: Any, masks: Any, scale: float) -> None:
     """X[r] = row order[first + r] of a CSR matrix; source: data, indices int32, indptr int64."""
     data, indices, indptr = (
         array_of(source, 0, X.dtype),
@@ -82,6 +86,7 @@ def gather_csr(source: Any, order: Any, first: int, X: Any, scale: float) -> Non
         row = order[first + r]
         for k in range(indptr[row], indptr[row + 1]):
             X[r, indices[k]] += data[k]
+        mark_row(X, r, masks)
 
 
 UINT8, INT32, INT64 = np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.int64)

@@ -9,26 +9,45 @@ on one core.
 from __future__ import annotations
 
 from fastmlp.kernels.compilation import inner
-from fastmlp.kernels.simd import count_bits, lanes, load, non_zero_bits
+from fastmlp.kernels.simd import count_bits, lanes, load, non_zero_bits, non_zero_bytes
 from fastmlp.kernels.tile import MASK_BITS
 from fastmlp.kernels.transpose import transpose_bits
 
 
 @inner
-def mark_non_zeros(X, masks):
-    """masks[r] = bits of the non-zero items of X[r]; the number of bits set."""
+def mark_row(X, r, masks):
+    """masks[r] = bits of the non-zero items of X[r]."""
     n, L = X.shape[1], lanes(X)
+    for w in range(masks.shape[1]):
+        bits = 0
+        for k in range(0, min(MASK_BITS, n - w * MASK_BITS), L):
+            bits |= non_zero_bits(load(X, r, w * MASK_BITS + k)) << k
+        used = n - w * MASK_BITS
+        if used < MASK_BITS:  # the row's padding is no part of it
+            bits &= (1 << used) - 1
+        masks[r, w] = bits
+
+
+@inner
+def mark_bytes(x, i, masks, r):
+    """masks[r] = bits of the non-zero items of x[i], uint8."""
+    n = x.shape[1]
+    for w in range(n // MASK_BITS):
+        masks[r, w] = non_zero_bytes(x, i, w * MASK_BITS)
+    if n % MASK_BITS:  # beyond the last row there may be no memory to read
+        bits = 0
+        for k in range(n % MASK_BITS):
+            bits |= (1 if x[i, n // MASK_BITS * MASK_BITS + k] else 0) << k
+        masks[r, n // MASK_BITS] = bits
+
+
+@inner
+def count_non_zeros(masks):
+    """Number of bits set."""
     total = 0
-    for r in range(X.shape[0]):
-        for w in range(masks.shape[1]):
-            bits = 0
-            for k in range(0, min(MASK_BITS, n - w * MASK_BITS), L):
-                bits |= non_zero_bits(load(X, r, w * MASK_BITS + k)) << k
-            used = n - w * MASK_BITS
-            if used < MASK_BITS:  # the row's padding is no part of it
-                bits &= (1 << used) - 1
-            masks[r, w] = bits
-            total += count_bits(bits)
+    for w in range(masks.shape[1]):
+        for r in range(masks.shape[0]):
+            total += count_bits(masks[r, w])
     return total
 
 

@@ -312,14 +312,18 @@ def _load_bytes(typingctx, x, i, j, A):
     return vector(x, i, j, A), codegen
 
 
+def emit_prefetch(builder: ir.IRBuilder, pointer: ir.Value) -> None:
+    """Ask for a cache line: for reading, to be kept in every level, data."""
+    hints = [ir.Constant(ir.IntType(32), value) for value in (0, 3, 1)]
+    call_llvm(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, *hints])
+
+
 def _prefetch(typingctx, A, i, j):
     def codegen(context, builder, sig, args):
         at = indices(context, builder, sig, args)
         pointer = element_pointer(context, builder, sig.args[0], args[0], at)
         pointer = builder.bitcast(pointer, ir.IntType(8).as_pointer())
-        # For reading, to be kept in every level, data.
-        hints = [ir.Constant(ir.IntType(32), value) for value in (0, 3, 1)]
-        call_llvm(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, *hints])
+        emit_prefetch(builder, pointer)
         return context.get_dummy_value()
 
     return types.void(A, i, j), codegen
@@ -358,6 +362,22 @@ def _non_zero_bits(typingctx, v):
         return builder.zext(builder.bitcast(mask, ir.IntType(v.lanes)), ir.IntType(64))
 
     return types.int64(v), codegen
+
+
+def _numpy_non_zero_bytes(x: np.ndarray, i: int, j: int) -> np.int64:
+    return np.packbits(x[i, j : j + 64] != 0, bitorder="little").view(np.int64)[0]
+
+
+def _non_zero_bytes(typingctx, x, i, j):
+    def codegen(context, builder, sig, args):
+        at = indices(context, builder, sig, args)
+        pointer = element_pointer(context, builder, sig.args[0], args[0], at)
+        octets = ir.VectorType(ir.IntType(8), 64)
+        values = builder.load(builder.bitcast(pointer, octets.as_pointer()), align=1)
+        mask = builder.icmp_unsigned("!=", values, constant(octets, 0))
+        return builder.bitcast(mask, ir.IntType(64))
+
+    return types.int64(x, i, j), codegen
 
 
 def _count_bits(typingctx, word):
@@ -422,6 +442,8 @@ lane_index = primitive(lambda A: np.arange(numpy_lanes(A), dtype=A.dtype), _lane
 """``lane_index(A)``: the vector 0, 1, 2, ... of A's dtype."""
 non_zero_bits = primitive(_numpy_non_zero_bits, _non_zero_bits)
 """``non_zero_bits(v)``: bit k of the int64 is set where lane k is not zero."""
+non_zero_bytes = primitive(_numpy_non_zero_bytes, _non_zero_bytes)
+"""``non_zero_bytes(x, i, j)``: bit k of the int64 is set where ``x[i, j + k]``, uint8, is not 0."""
 count_bits = primitive(lambda word: (int(word) & (2**64 - 1)).bit_count(), _count_bits)
 """``count_bits(word)``: how many bits of the int64 are set."""
 full = primitive(lambda A, value: np.full(numpy_lanes(A), value, dtype=A.dtype), _full)

@@ -19,22 +19,18 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from fastmlp.kernels.simd import JIT, call_llvm, emit_fma, numpy_window, splat, vector_type
-from fastmlp.kernels.target import TARGET
+from fastmlp.kernels.simd import JIT, call_llvm, emit_fma, emit_prefetch, splat, vector_type
+from fastmlp.kernels.target import LINE_BYTES, TARGET
 
 TILE_ROWS = TARGET.tile_rows
 TILE_VECTORS = TARGET.tile_vectors
-
-# Powers of two down to one: any count of rows is at most log2(TILE_ROWS) tiles beyond the full
-# ones. With AVX-512 8x3, 6x4, 8x2 and 14x2 all ran at 98-101 % of the FMA peak.
-SHAPES = [(2**p, v) for p in range(TILE_ROWS.bit_length()) for v in range(1, TILE_VECTORS + 1)]
 
 # A masked tile is wide, so that finding the next k is paid once for many products, and has few
 # rows, whose masks are united. 128 MNIST rows x 784 x 128 took 34 us forward with 1x8, 37 with
 # 2x8, 47 with 4x4; dW 35, 30 and 37; the dense tile takes 110.
 MASKED_ROWS = 2
 MASKED_VECTORS = 8
-MASKED_SHAPES = [(r, v) for r in (1, 2) for v in (1, 2, 4, 8)]
+MASKED_WIDTHS = (1, 2, 4, 8)
 
 MASK_BITS = 64
 """Columns of A to a word of its mask."""
@@ -42,132 +38,170 @@ MASK_BITS = 64
 _WORD = ir.IntType(64)
 
 
-def _numpy_tile(
-    T: Any,
-    A: Any,
-    i: int,
-    B: Any,
-    j: int,
-    S: Any,
-    masks: Any,
-    k_begin: int,
-    k_end: int,
-    row_count: int,
-    vector_count: int,
+def _numpy_tiles(
+    T: Any, A: Any, B: Any, S: Any, masks: Any, D: Any, M: Any, planes: int, vectors: int
 ) -> None:
-    columns = vector_count * TARGET.vector_bytes // T.dtype.itemsize
-    start = numpy_window(S, i, j, row_count, columns)
-    right = numpy_window(B, k_begin, j, k_end - k_begin, columns)
-    T[:row_count, :columns] = start + A[i : i + row_count, k_begin:k_end] @ right
+    T[...] = S + A @ B[: A.shape[1]]
 
 
-def _tile(typingctx, T, A, i, B, j, S, masks, k_begin, k_end, row_count, vector_count):
-    """T[:rows, :columns] = S[i:, j:] + A[i:, k] @ B[k, j:], k_begin <= k < k_end.
+def _tiles(typingctx, T, A, B, S, masks, D, M, planes, vectors):
+    """T = S + A @ B, tile by tile; T and S (rows, vectors * lanes).
 
     Matrices have contiguous rows, but for A and its masks, whose strides are free: A may be a
     transposed view, and S and A may repeat one row or one number (stride 0). ``masks`` (int64) has
     a row for each row of A, in which bit k says that the item k is not zero; without columns: all
-    are taken.
+    are taken. Of D, where the epilogue will write, and of the ``planes`` of M that it will use, the
+    lines that belong to a dense tile are asked for before it.
     """
 
     def codegen(context, builder, sig, args):
-        masks_view = context.make_array(sig.args[6])(context, builder, value=args[6])
+        masks_view = context.make_array(masks)(context, builder, value=args[4])
         words = cgutils.unpack_tuple(builder, masks_view.shape, 2)[1]
         masked = builder.zext(builder.icmp_signed(">", words, _int(0)), _WORD)
-        key = builder.add(builder.mul(masked, _int(2**16)), builder.mul(args[9], _int(2**8)))
-        key = builder.add(key, args[10])
-        done = builder.append_basic_block("tile.done")
+        key = builder.add(builder.mul(masked, _int(2**8)), args[8])
+        done = builder.append_basic_block("tiles.done")
         switch = builder.switch(key, done)
-        for is_masked, shapes in enumerate((SHAPES, MASKED_SHAPES)):
-            for rows, vectors in shapes:
-                block = builder.append_basic_block(f"tile.{rows}x{vectors}")
-                switch.add_case(_int(is_masked * 2**16 + rows * 2**8 + vectors), block)
+        for is_masked, widths in enumerate((range(1, TILE_VECTORS + 1), MASKED_WIDTHS)):
+            for width in widths:
+                block = builder.append_basic_block(f"tiles.{is_masked}.{width}")
+                switch.add_case(_int(is_masked * 2**8 + width), block)
                 builder.position_at_end(block)
-                _emit_tile(context, builder, sig, args, rows, vectors, bool(is_masked))
+                _emit_tiles(context, builder, sig, args, width, bool(is_masked))
                 builder.branch(done)
         builder.position_at_end(done)
         return context.get_dummy_value()
 
     word = types.intp
-    return types.void(T, A, word, B, word, S, masks, word, word, word, word), codegen
+    return types.void(T, A, B, S, masks, D, M, word, word), codegen
 
 
-def _emit_tile(
-    context: Any,
-    builder: ir.IRBuilder,
-    sig: Any,
-    args: Any,
-    rows: int,
-    vectors: int,
-    masked: bool,
+def _emit_tiles(
+    context: Any, builder: ir.IRBuilder, sig: Any, args: Any, vectors: int, masked: bool
 ) -> None:
-    """LLVM code of one tile shape."""
-    dtype = sig.args[0].dtype
-    lanes, item = vector_type(dtype).lanes, dtype.bitwidth // 8
-    scalar = context.get_value_type(dtype)
-    vector = ir.VectorType(scalar, lanes)
+    """LLVM code of a column of tiles: as many of full height as there are, then of half, ..."""
+    a_view = context.make_array(sig.args[1])(context, builder, value=args[1])
+    rows, k_count = cgutils.unpack_tuple(builder, a_view.shape, 2)
+    height = MASKED_ROWS if masked else TILE_ROWS
+    tile = _Tile(context, builder, sig, args, vectors, k_count, masked)
+    remainder = builder.and_(rows, _int(height - 1))
+    whole = builder.sub(rows, remainder)
+    with cgutils.for_range_slice(builder, _int(0), whole, _int(height)) as (row, _):
+        tile.emit(row, height)
+    row = whole
+    while height > 1:
+        height //= 2
+        present = builder.and_(rows, _int(height))
+        with builder.if_then(builder.icmp_signed("!=", present, _int(0))):
+            tile.emit(row, height)
+        row = builder.add(row, present)
 
-    def view(position: int) -> tuple[ir.Value, list[ir.Value]]:
-        array = context.make_array(sig.args[position])(context, builder, value=args[position])
-        return builder.ptrtoint(array.data, _WORD), cgutils.unpack_tuple(builder, array.strides, 2)
 
-    def offset(address: ir.Value, index: ir.Value | int, stride: ir.Value | int) -> ir.Value:
+class _Tile:
+    """Emits the LLVM code of one register tile."""
+
+    def __init__(
+        self,
+        context: Any,
+        builder: ir.IRBuilder,
+        sig: Any,
+        args: Any,
+        vectors: int,
+        k_count: ir.Value,
+        masked: bool,
+    ) -> None:
+        dtype = sig.args[0].dtype
+        self.builder, self.vectors, self.k_count, self.masked = builder, vectors, k_count, masked
+        self.lanes, self.item = vector_type(dtype).lanes, dtype.bitwidth // 8
+        self.scalar = context.get_value_type(dtype)
+        self.vector = ir.VectorType(self.scalar, self.lanes)
+        self.planes = args[7]
+
+        def view(position: int) -> tuple[ir.Value, list[ir.Value]]:
+            array = context.make_array(sig.args[position])(context, builder, value=args[position])
+            strides = cgutils.unpack_tuple(builder, array.strides, 2)
+            return builder.ptrtoint(array.data, _WORD), strides
+
+        self.T, self.A, self.B, self.S, self.masks, self.D, self.M = (view(p) for p in range(7))
+
+    def at(self, start: ir.Value, index: ir.Value | int, stride: ir.Value | int) -> ir.Value:
+        """Address ``start + index * stride``."""
         index = _int(index) if isinstance(index, int) else index
         stride = _int(stride) if isinstance(stride, int) else stride
-        return builder.add(address, builder.mul(index, stride))
+        return self.builder.add(start, self.builder.mul(index, stride))
 
-    def pointer(address: ir.Value, kind: ir.Type) -> ir.Value:
-        return builder.inttoptr(address, kind.as_pointer())
+    def row_of(self, view: tuple[ir.Value, list[ir.Value]], row: ir.Value, r: int) -> ir.Value:
+        """Address of row ``row + r`` of a matrix."""
+        start, strides = view
+        return self.at(self.at(start, row, strides[0]), r, strides[0])
 
-    def vectors_at(address: ir.Value) -> list[ir.Value]:
-        return [pointer(offset(address, v, lanes * item), vector) for v in range(vectors)]
+    def vectors_at(self, address: ir.Value) -> list[ir.Value]:
+        """Pointers to the tile's vectors of the row that starts at ``address``."""
+        places = (self.at(address, v, self.lanes * self.item) for v in range(self.vectors))
+        return [self.builder.inttoptr(place, self.vector.as_pointer()) for place in places]
 
-    (t, (t_row, _)), (a, (a_row, a_k)), (b, (b_k, _)) = view(0), view(1), view(3)
-    (s, (s_row, _)), (m, (m_row, m_word)) = view(5), view(6)
-    i, j, k_begin, k_end = args[2], args[4], args[7], args[8]
-    a, m = offset(a, i, a_row), offset(m, i, m_row)
-    b = offset(b, j, item)
-    s = offset(offset(s, i, s_row), j, item)
+    def prefetch(self, address: ir.Value) -> None:
+        """Ask for the lines of the tile's vectors in the row that starts at ``address``."""
+        for place in range(0, self.vectors * self.lanes * self.item, LINE_BYTES):
+            line = self.builder.inttoptr(self.at(address, place, 1), ir.IntType(8).as_pointer())
+            emit_prefetch(self.builder, line)
 
-    # sums = S. LLVM turns these stack slots into registers.
-    sums = [[cgutils.alloca_once(builder, vector) for _ in range(vectors)] for _ in range(rows)]
-    for r in range(rows):
-        for slot, start in zip(sums[r], vectors_at(offset(s, r, s_row)), strict=True):
-            builder.store(builder.load(start, align=item), slot)
-    # for k: sums[r] += A[r, k] * B[k]
-    mask_rows = [offset(m, r, m_row) for r in range(rows)] if masked else None
-    with _each_k(builder, k_begin, k_end, mask_rows, m_word) as k:
-        b_vectors = [builder.load(p, align=item) for p in vectors_at(offset(b, k, b_k))]
-        a_column = offset(a, k, a_k)
-        for r in range(rows):
-            a_item = builder.load(pointer(offset(a_column, r, a_row), scalar))
-            broadcast = splat(builder, a_item, lanes)
-            for slot, b_vector in zip(sums[r], b_vectors, strict=True):
-                builder.store(emit_fma(builder, broadcast, b_vector, builder.load(slot)), slot)
-    # T = sums
-    for r in range(rows):
-        for slot, target in zip(sums[r], vectors_at(offset(t, r, t_row)), strict=True):
-            builder.store(builder.load(slot), target, align=item)
+    def emit(self, row: ir.Value, height: int) -> None:
+        """The tile of ``height`` rows from ``row`` on."""
+        builder, vector, item = self.builder, self.vector, self.item
+        if not self.masked:
+            for r in range(height):
+                self.prefetch(self.row_of(self.D, row, r))
+            with cgutils.for_range(builder, self.planes) as loop:
+                # A row of M holds its planes one after another.
+                stride = builder.sdiv(self.M[1][0], self.planes)
+                for r in range(height):
+                    self.prefetch(self.at(self.row_of(self.M, row, r), loop.index, stride))
+        # sums = S. LLVM turns these stack slots into registers.
+        sums = [
+            [cgutils.alloca_once(builder, vector) for _ in range(self.vectors)]
+            for _ in range(height)
+        ]
+        for r in range(height):
+            starts = self.vectors_at(self.row_of(self.S, row, r))
+            for slot, start in zip(sums[r], starts, strict=True):
+                builder.store(builder.load(start, align=item), slot)
+        # for k: sums[r] += A[r, k] * B[k]
+        (b, (b_k, _)), (_, (_, a_k)) = self.B, self.A
+        a_rows = [self.row_of(self.A, row, r) for r in range(height)]
+        mask_rows = [self.row_of(self.masks, row, r) for r in range(height)]
+        mask_words = (mask_rows, self.masks[1][1]) if self.masked else None
+        with _each_k(builder, self.k_count, mask_words) as k:
+            b_vectors = [builder.load(p, align=item) for p in self.vectors_at(self.at(b, k, b_k))]
+            for r in range(height):
+                place = builder.inttoptr(self.at(a_rows[r], k, a_k), self.scalar.as_pointer())
+                broadcast = splat(builder, builder.load(place), self.lanes)
+                for slot, b_vector in zip(sums[r], b_vectors, strict=True):
+                    builder.store(emit_fma(builder, broadcast, b_vector, builder.load(slot)), slot)
+        # T = sums
+        for r in range(height):
+            targets = self.vectors_at(self.row_of(self.T, row, r))
+            for slot, target in zip(sums[r], targets, strict=True):
+                builder.store(builder.load(slot), target, align=item)
 
 
 @contextlib.contextmanager
 def _each_k(
-    builder: ir.IRBuilder,
-    begin: ir.Value,
-    end: ir.Value,
-    mask_rows: list[ir.Value] | None,
-    word_stride: ir.Value,
+    builder: ir.IRBuilder, count: ir.Value, masks: tuple[list[ir.Value], ir.Value] | None
 ) -> Iterator[ir.Value]:
-    """Loop over k in [begin, end), or over those whose bit is set in any of the masks."""
-    if mask_rows is None:
-        with cgutils.for_range_slice(builder, begin, end, _int(1)) as (k, _):
+    """Loop over k in [0, count), or over those whose bit is set in any row of the masks.
+
+    ``masks``: the rows' addresses, and the stride from word to word.
+    """
+    if masks is None:
+        with cgutils.for_range_slice(builder, _int(0), count, _int(1)) as (k, _):
             yield k
         return
+    rows, stride = masks
     remaining = cgutils.alloca_once(builder, _WORD)
-    with cgutils.for_range_slice(builder, begin, end, _int(MASK_BITS)) as (k_word, _):
-        word = builder.mul(builder.udiv(k_word, _int(MASK_BITS)), word_stride)
+    with cgutils.for_range_slice(builder, _int(0), count, _int(MASK_BITS)) as (k_word, _):
+        word = builder.mul(builder.udiv(k_word, _int(MASK_BITS)), stride)
         united = _int(0)
-        for row in mask_rows:
+        for row in rows:
             place = builder.inttoptr(builder.add(row, word), _WORD.as_pointer())
             united = builder.or_(united, builder.load(place))
         builder.store(united, remaining)
@@ -190,4 +224,4 @@ def _int(value: int) -> ir.Constant:
     return ir.Constant(_WORD, value)
 
 
-tile: Any = intrinsic(_tile) if JIT else _numpy_tile
+tiles: Any = intrinsic(_tiles) if JIT else _numpy_tiles

@@ -68,6 +68,22 @@ def _block(typingctx, A, i, j, rows, columns):
     return result(A, *[types.intp] * 4), codegen
 
 
+def _numpy_window(A: Any, offset: int, rows: int, columns: int) -> Any:
+    return _numpy_matrix(A.ctypes.data, A.dtype, offset, rows, columns, columns, 1)
+
+
+def _window(typingctx, A, offset, rows, columns):
+    result = matrix_type(A.dtype)
+
+    def codegen(context, builder, sig, args):
+        view = context.make_array(sig.args[0])(context, builder, value=args[0])
+        data = builder.gep(view.data, [args[1]])
+        strides = [args[3], ir.Constant(args[3].type, 1)]
+        return _view(context, builder, result, data, args[2:4], strides)
+
+    return result(A, *[types.intp] * 3), codegen
+
+
 def _numpy_array(address: int, dtype: Any, items: int) -> Any:
     return _numpy_matrix(address, dtype, 0, 1, items, items, 1)[0]
 
@@ -106,6 +122,9 @@ def _view(
 matrix: Any = intrinsic(_matrix) if JIT else _numpy_matrix
 """``matrix(address, dtype, offset, rows, columns, row_stride, column_stride)``: the matrix whose
 first item is item ``offset`` of the memory at ``address``; strides in items."""
+window: Any = intrinsic(_window) if JIT else _numpy_window
+"""``window(A, offset, rows, columns)``: the memory of A from its item ``offset`` on, as contiguous
+rows."""
 array: Any = intrinsic(_array) if JIT else _numpy_array
 """``array(address, dtype, items)``: the contiguous array at ``address``."""
 block: Any = intrinsic(_block) if JIT else numpy_window
