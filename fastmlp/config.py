@@ -133,6 +133,12 @@ class TrainConfig:
     json: str | None = _option(
         None, "output", "write the result as one JSON object, - for stdout", metavar="PATH"
     )
+    profile: bool = _option(
+        False,
+        "output",
+        "report the time and arithmetic of each phase of a step, beside the FMA peak of this CPU",
+        action="store_true",
+    )
     quiet: bool = _option(False, "output", "no progress", action="store_true")
 
     def __post_init__(self) -> None:

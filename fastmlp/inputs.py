@@ -41,7 +41,12 @@ class Samples:
 
 
 def check_samples(
-    x: Any, n_features: int, dtype: np.dtype[Any], uint8_scale: float, name: str = "x"
+    x: Any,
+    n_features: int,
+    dtype: np.dtype[Any],
+    uint8_scale: float,
+    name: str = "x",
+    finite: bool = True,
 ) -> Samples:
     """Check ``x`` and bring it to a form that the engine reads.
 
@@ -57,6 +62,8 @@ def check_samples(
         Factor on uint8 input.
     name : str
         The argument's name in messages.
+    finite : bool
+        Whether to look at every value; False leaves that of dense input to the caller.
 
     Raises
     ------
@@ -72,7 +79,9 @@ def check_samples(
     if array.dtype == np.uint8:
         kind, values, scale = "uint8", np.ascontiguousarray(array), uint8_scale
     else:
-        kind, values, scale = "float", _floats(array, dtype, name), 1.0
+        kind, values, scale = "float", _floats(array, dtype), 1.0
+        if finite:
+            check_finite(array, dtype, name)
     return Samples(kind, (values,), NO_LABELS, array.shape[0], array.shape[1], scale)
 
 
@@ -91,7 +100,8 @@ def _check_csr(
         and indices.max(initial=0) < n_features
     ):
         raise ValueError(f"{name} is no valid CSR matrix: indices or indptr reach beyond it")
-    data = _floats(matrix.data, dtype, name)
+    data = _floats(matrix.data, dtype)
+    check_finite(matrix.data, dtype, name)
     if matrix.dtype == np.uint8:
         data = data * dtype.type(uint8_scale)
     arrays = (data, indices.astype(np.int32), indptr.astype(np.int64))
@@ -119,19 +129,29 @@ def _check_kind_and_shape(array: Any, n_features: int, name: str) -> None:
         raise ValueError(f"{name} has {array.shape[1]} features, the network expects {n_features}")
 
 
-def _floats(values: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
-    """``values`` as contiguous, aligned ``dtype``, all finite."""
-    with np.errstate(over="ignore"):  # reported below, as a value that is not finite
+def _floats(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """``values`` as contiguous, aligned ``dtype``; what does not fit becomes infinite."""
+    with np.errstate(over="ignore"):
         floats: NDArray[Any] = np.require(values, dtype, ["C", "A"])
+    return floats
+
+
+def check_finite(values: NDArray[Any], dtype: np.dtype[Any], name: str) -> None:
+    """Check that every value is finite in ``dtype``.
+
+    Raises
+    ------
+    ValueError
+        If one is not: the message names the first.
+    """
     # In blocks: the mask of a whole data set would be a quarter of its size.
-    for start in range(0, len(floats), CHECKED_ROWS):
-        finite = np.isfinite(floats[start : start + CHECKED_ROWS])
+    for start in range(0, len(values), CHECKED_ROWS):
+        finite = np.isfinite(_floats(values[start : start + CHECKED_ROWS], dtype))
         if not finite.all():
             where = np.argwhere(~finite)[0]
             value = values[start + where[0]][tuple(where[1:])]
             place = ", ".join(str(int(k)) for k in (start + where[0], *where[1:]))
             raise ValueError(f"{name} must be finite in {dtype}: the value at [{place}] is {value}")
-    return floats
 
 
 def check_labels(y: ArrayLike, count: int, n_classes: int, name: str = "y") -> NDArray[np.int64]:

@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastmlp.checks import check_choice, check_integer, check_number, shown
 from fastmlp.engine.layout import aligned_zeros, parameter_layout, parameter_views
 from fastmlp.initializers import INITIALIZERS
-from fastmlp.inputs import check_samples
-from fastmlp.threads import threads_for
+from fastmlp.predictor import Predictor
 
 ACTIVATIONS = ("relu",)
 """Names of the activations; `fastmlp.kernels.activations` holds their maths."""
@@ -22,6 +21,9 @@ DTYPES = ("float32", "float64")
 
 PREDICT_ROWS = 256
 """Rows of one chunk in prediction: large enough for full tiles, small enough for the L2 cache."""
+
+MADE_ANEW = ("_weights", "_biases", "_predictor")
+"""Attributes that a copy does not take over."""
 
 
 class ParameterList(list[NDArray[np.floating]]):
@@ -90,6 +92,7 @@ class MLP:
         self.dtype = _check_dtype(dtype)
         self.seed = check_integer("seed", seed, 0)
         self.uint8_scale = check_number("uint8_scale", uint8_scale, least=0)
+        self._predictor: Predictor | None = None
         self.places, items = parameter_layout(self.layers, self.dtype)
         self._hold(aligned_zeros(items, self.dtype))
         rng = np.random.default_rng(self.seed)
@@ -120,11 +123,12 @@ class MLP:
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle holds: the buffer, without the views of it."""
-        return {k: v for k, v in self.__dict__.items() if k not in ("_weights", "_biases")}
+        return {k: v for k, v in self.__dict__.items() if k not in MADE_ANEW}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copied buffer need not start a cache line: it is brought into one that does."""
         self.__dict__.update(state)
+        self._predictor = None
         parameters = aligned_zeros(len(self.parameters), self.dtype)
         parameters[...] = self.parameters
         self._hold(parameters)
@@ -153,30 +157,43 @@ class MLP:
         ValueError
             If its shape is wrong, it is empty, or a value is not finite in ``dtype``.
         """
-        return self._apply(x, "logits")
+        return self._bound().logits(x)
 
     def predict_proba(self, x: ArrayLike) -> NDArray[np.floating]:
         """Class probabilities, ``softmax(logits(x))``; arguments, shapes and errors as `logits`."""
-        return self._apply(x, "softmax")
+        return self._bound().predict_proba(x)
 
     def predict(self, x: ArrayLike) -> NDArray[np.intp]:
         """Class with the largest logit, the first of equals: (n_samples,) of intp; as `logits`."""
-        classes: NDArray[np.intp] = np.argmax(self._apply(x, "logits"), axis=1)
-        return classes
+        return self._bound().predict(x)
+
+    def predictor(self, batch_size: int = PREDICT_ROWS, threads: int | None = None) -> Predictor:
+        """The model bound to buffers of its own, and to threads that stay, for many predictions.
+
+        Parameters
+        ----------
+        batch_size : int, default 256
+            Most rows at a time; further rows are done after them.
+        threads : int, optional
+            For large inputs, as in `fastmlp.fit`; small ones are done in the calling thread.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument has the wrong type or a value that is not allowed.
+        """
+        return Predictor(self, batch_size, threads)
+
+    def _bound(self) -> Predictor:
+        if self._predictor is None:
+            self._predictor = Predictor(self, PREDICT_ROWS, keep_threads=False)
+        return self._predictor
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to ``path`` as safetensors; see `fastmlp.load`."""
         from fastmlp.model_file import save
 
         save(self, path)
-
-    def _apply(self, x: Any, head: str) -> NDArray[np.floating]:
-        from fastmlp.engine.engine import Engine
-
-        samples = check_samples(x, self.layers[0], self.dtype, self.uint8_scale)
-        threads = threads_for(None, samples.count * len(self.parameters))
-        with Engine(self, min(samples.count, PREDICT_ROWS), threads) as engine:
-            return engine.predict(samples, head)
 
 
 def _check_layers(layers: Sequence[int]) -> tuple[int, ...]:

@@ -8,6 +8,8 @@ import hashlib
 import math
 import platform
 import sys
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,82 @@ def table_of(result: dict[str, Any]) -> str:
         f"{result['compile_seconds']:.2f} s compiling"
     )
     return "\n".join(f"{name:>14}  {value}" for name, value in rows.items())
+
+
+def profile_of(
+    result: Mapping[str, Any], phase_seconds: Mapping[str, float], fma_peak: float
+) -> dict[str, Any]:
+    """Where the time of a run went: what ``--profile`` adds to the JSON object.
+
+    Parameters
+    ----------
+    result : dict
+        The JSON object of the run.
+    phase_seconds : dict
+        Seconds of each phase of the step, see `fastmlp.training.History`.
+    fma_peak : float
+        GFLOP/s of one core.
+
+    Returns
+    -------
+    dict
+        ``gflops`` of a phase is the rate of a dense product of its size, whether or not zeros were
+        skipped; None where the phase is no product, or took no time.
+    """
+    batch_size, n_train, epochs = result["batch_size"], result["n_train"], len(result["epochs"])
+    batches = 1 if batch_size == "full" else math.ceil(n_train / batch_size)
+    flops = {
+        phase: count * n_train * epochs
+        for phase, count in _flops_per_sample(result["layers"]).items()
+    }
+    return {
+        "phases": {
+            phase: {"seconds": seconds, "gflops": _gflops(flops.get(phase, 0), seconds)}
+            for phase, seconds in phase_seconds.items()
+        },
+        "fma_peak_gflops_per_core": fma_peak,
+        "steps": epochs * batches,
+    }
+
+
+def _flops_per_sample(layers: list[int]) -> dict[str, int]:
+    """Floating-point operations of the phases that are matrix products."""
+    products = [2 * n_in * n_out for n_in, n_out in pairwise(layers)]
+    # Nothing is propagated back through the first layer, below which there is only the input.
+    return {"forward": sum(products), "backward": sum(products[1:]), "update": sum(products)}
+
+
+def _gflops(flops: float, seconds: float) -> float | None:
+    return flops / seconds / 1e9 if flops and seconds else None
+
+
+def profile_table_of(result: Mapping[str, Any], cores: int) -> str:
+    """The lines that a person reads of ``result["profile"]``, on a machine of ``cores``."""
+    profile = result["profile"]
+    phases, per_core = profile["phases"], profile["fma_peak_gflops_per_core"]
+    whole = sum(phase["seconds"] for phase in phases.values())
+    products = [phase for phase in phases.values() if phase["gflops"] is not None]
+    all_flops = sum(phase["gflops"] * phase["seconds"] for phase in products) * 1e9
+    # More threads than cores do not raise the peak.
+    busy = min(result["threads"], cores)
+
+    def line(name: str, seconds: float, gflops: float | None) -> str:
+        share = seconds / whole if whole else 0.0
+        each = seconds / profile["steps"] * 1e6 if profile["steps"] else 0.0
+        rate = "" if gflops is None else f"  {gflops:9.1f}  {gflops / (per_core * busy):7.2f}"
+        return f"{name:>14}  {seconds:9.4f}  {share:6.1%}  {each:9.2f}{rate}"
+
+    return "\n".join(
+        [
+            f"{'phase':>14}  {'seconds':>9}  {'share':>6}  {'us/step':>9}  {'GFLOP/s':>9}  of peak",
+            *(line(name, phase["seconds"], phase["gflops"]) for name, phase in phases.items()),
+            line("step", whole, _gflops(all_flops, whole)),
+            "",
+            f"The peak, measured in this run: {busy} x {per_core:.1f} GFLOP/s, FMAs in registers.",
+            "GFLOP/s are those of dense products: with sparse input they can exceed the peak,",
+            "because zeros are skipped.",
+        ]
+    )
 
 
 def parameter_sha256(model: Any) -> str:

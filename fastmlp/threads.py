@@ -44,6 +44,11 @@ def threads_for(threads: int | None, products: int | None = None) -> int:
     return threads if products is None else max(1, min(threads, products // PRODUCTS_PER_THREAD))
 
 
+def are_free(threads: int | None) -> bool:
+    """Whether neither the argument nor ``FASTMLP_NUM_THREADS`` says how many threads to use."""
+    return threads is None and not os.environ.get("FASTMLP_NUM_THREADS")
+
+
 def available_cores() -> int:
     """Physical cores that the process may use: its affinity, and its cgroup's quota rounded up."""
     if hasattr(os, "sched_getaffinity"):

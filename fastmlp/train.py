@@ -29,8 +29,8 @@ from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.callbacks import Callback
 from fastmlp.config import OPTIMIZERS, TrainConfig, add_flags, from_flags
 from fastmlp.data import DataError, Dataset, load_dataset, load_default_dataset
-from fastmlp.result import result_of, table_of
-from fastmlp.threads import available_cores, threads_for
+from fastmlp.result import profile_of, profile_table_of, result_of, table_of
+from fastmlp.threads import available_cores, in_another_thread, threads_for
 
 PROGRAM = "fastmlp.train"
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -77,6 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(config: TrainConfig) -> int:
     """Train as ``config`` says and report; the exit status."""
+    if config.profile and config.engine != "fast":
+        raise ValueError(
+            f"--profile needs --engine fast, not {config.engine}, which times no phase"
+        )
     outputs = {"--save": config.save, "--json": config.json if config.json != "-" else None}
     for flag, path in outputs.items():
         if path is not None:
@@ -110,7 +114,7 @@ def run(config: TrainConfig) -> int:
                 seed=config.seed,
                 validation_data=validation,
                 callbacks=[training_begins, *progress],
-                threads=threads,
+                threads=config.threads,  # None: as many as the first steps show to be fastest
             )
         train_seconds = time.perf_counter() - start - history.compile_seconds
         _save(model, config)
@@ -131,10 +135,14 @@ def run(config: TrainConfig) -> int:
         load_seconds=load_seconds,
         train_seconds=train_seconds,
     )
+    table = table_of(result)
+    if config.profile:
+        result["profile"] = profile_of(result, history.phase_seconds, _fma_peak(config))
+        table += f"\n\n{profile_table_of(result, available_cores())}"
     text = json.dumps(result, indent=2, allow_nan=False)
     if config.json not in (None, "-"):
         write_atomically(Path(config.json), f"{text}\n".encode())
-    _print_result(text if config.json == "-" else table_of(result))
+    _print_result(text if config.json == "-" else table)
     return DONE
 
 
@@ -299,6 +307,17 @@ def _blas_threads(config: TrainConfig, threads: int) -> contextlib.AbstractConte
 
     limits: contextlib.AbstractContextManager[Any] = threadpool_limits(limits=threads)
     return limits
+
+
+def _fma_peak(config: TrainConfig) -> float:
+    """GFLOP/s of one core at its best."""
+
+    def measure() -> float:
+        from fastmlp.kernels.peak import fma_peak
+
+        return fma_peak(np.dtype(config.dtype))
+
+    return in_another_thread(measure)
 
 
 def _save(model: Any, config: TrainConfig) -> None:

@@ -16,7 +16,7 @@ from fastmlp.engine.layout import parameter_views
 from fastmlp.inputs import Samples, check_labels, check_samples
 from fastmlp.model import MLP, PREDICT_ROWS
 from fastmlp.optimizers import SGD, Optimizer
-from fastmlp.threads import in_another_thread, threads_for
+from fastmlp.threads import are_free, in_another_thread, threads_for
 
 if TYPE_CHECKING:
     from fastmlp.engine.engine import Engine
@@ -49,6 +49,10 @@ class Epoch:
     learning_rate: float
 
 
+PHASES = ("gather", "forward", "head", "backward", "update", "wait")
+"""Phases of a step, in their order; ``wait`` is that of threads for each other."""
+
+
 @dataclass
 class History:
     """What a training run measured, epoch by epoch.
@@ -58,10 +62,17 @@ class History:
     epochs : list of Epoch
     compile_seconds : float
         Time to compile the kernels, or to load them from the cache.
+    phase_seconds : dict of str to float
+        Time in each of `PHASES`: the mean over the threads that took part, summed over all epochs'
+        training passes.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
     compile_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        # No field: those are the reference's too, which has no phases to time.
+        self.phase_seconds = dict.fromkeys(PHASES, 0.0)
 
 
 class Evaluation(NamedTuple):
@@ -120,8 +131,9 @@ def fit(
     callbacks : sequence of Callback
         Called in turn.
     threads : int, optional
-        Default: ``FASTMLP_NUM_THREADS``, or all physical cores that the process may use. The
-        result is the same bits for any number.
+        1 to 256; more than there are cores is allowed, and slower. Default:
+        ``FASTMLP_NUM_THREADS``, or all physical cores that the process may use, or as many of these
+        as the first steps show to be fastest. The result is the same bits for any number.
 
     Returns
     -------
@@ -152,6 +164,7 @@ def fit(
     if not isinstance(shuffle, bool):
         raise TypeError(f"shuffle must be True or False, not {shown(shuffle)}")
     callbacks = check_callbacks(callbacks)
+    fewer = are_free(threads)
     threads = threads_for(threads, samples.count * len(model.parameters))
 
     def watch(done: int, loss: float, hits: float) -> None:
@@ -163,7 +176,7 @@ def fit(
     workspace_rows = max(rows, min(validation.count, PREDICT_ROWS) if validation else 0)
     start = time.perf_counter()
     with in_another_thread(
-        lambda: _compiled(model, workspace_rows, threads, optimizer, samples)
+        lambda: _compiled(model, workspace_rows, threads, optimizer, fewer, samples)
     ) as engine:
         history.compile_seconds = time.perf_counter() - start
         from fastmlp.engine.engine import NonFiniteLossError  # numba, imported by now
@@ -184,6 +197,8 @@ def fit(
                     "or scale the input to about [0, 1]"
                 ) from None
             seconds = time.perf_counter() - start
+            for phase, spent in _phase_seconds(engine).items():
+                history.phase_seconds[phase] += spent
             scores = _mean(engine.score(validation)) if validation else None
             record = Epoch(
                 epoch,
@@ -252,14 +267,26 @@ def loss_and_gradients(
 
 
 def _compiled(
-    model: MLP, rows: int, threads: int, optimizer: Optimizer, samples: Samples
+    model: MLP, rows: int, threads: int, optimizer: Optimizer, fewer: bool, samples: Samples
 ) -> Engine:
     """Make the engine, compiling its kernels or loading them from the cache."""
     from fastmlp.engine.engine import Engine
 
-    engine = Engine(model, rows, threads, optimizer)
+    engine = Engine(model, rows, threads, optimizer, fewer)
     engine.compile(samples)
     return engine
+
+
+def _phase_seconds(engine: Engine) -> dict[str, float]:
+    """Seconds of the engine's last job in each phase, the mean over the threads that took part."""
+    from fastmlp.engine import step
+
+    columns = (step.GATHER, step.FORWARD, step.HEAD, step.BACKWARD, step.UPDATE, step.WAIT)
+    seconds = engine.phase_seconds()[:, columns]
+    each = seconds.sum(axis=1)
+    # Those that take part do so for the whole time; others have had no part, or a short one.
+    means = seconds.sum(axis=0) * (each.max() / each.sum() if each.any() else 0.0)
+    return dict(zip(PHASES, means.tolist(), strict=True))
 
 
 def _mean(totals: Any) -> Evaluation:

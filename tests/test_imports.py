@@ -43,7 +43,8 @@ ROOMS = {
     "fastmlp.threads": ({"fastmlp.checks"}, set()),
     "fastmlp.inputs": ({"fastmlp.checks"}, {"numpy"}),
     # A model saves itself: the only import upwards, at the call.
-    "fastmlp.model": ({*CORE, "fastmlp.model_file"}, {"numpy"}),
+    "fastmlp.model": ({*CORE, "fastmlp.predictor", "fastmlp.model_file"}, {"numpy"}),
+    "fastmlp.predictor": (CORE, {"numpy"}),
     "fastmlp.model_file": ({*PLAIN, "fastmlp.model"}, {"numpy", "safetensors"}),
     "fastmlp.training": ({*CORE, "fastmlp.model"}, {"numpy"}),
     "fastmlp.progress": ({"fastmlp.callbacks"}, {"rich"}),

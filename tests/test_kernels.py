@@ -21,7 +21,7 @@ from fastmlp.kernels.calls import (
     product_arguments,
 )
 from fastmlp.kernels.compilation import inner
-from fastmlp.kernels.masks import count_non_zeros, mark_row, transpose_masks
+from fastmlp.kernels.masks import mark_row, transpose_masks
 from fastmlp.kernels.product import SCRATCH_BYTES, product
 from fastmlp.kernels.simd import JIT, exp, lanes, load, store
 from fastmlp.kernels.target import TARGET
@@ -63,8 +63,8 @@ def run_head(kernel, Z, labels, order, first, D, scores, scale):
 
 
 @inner
-def run_gather(kernel, source, order, first, X, masks, scale):
-    call_gather(kernel, source, order, first, X, masks, scale)
+def run_gather(kernel, source, order, first, X, masks, found, scale):
+    call_gather(kernel, source, order, first, X, masks, found, scale)
 
 
 @inner
@@ -185,9 +185,10 @@ def test_rows_without_a_bit_are_skipped_only_where_asked(dtype):
 
 @inner
 def apply_masks(X, masks):
+    total = 0
     for r in range(X.shape[0]):
-        mark_row(X, r, masks)
-    return count_non_zeros(masks)
+        total += mark_row(X, r, masks)
+    return total
 
 
 @inner
@@ -378,12 +379,15 @@ def test_gathers_take_rows_in_the_given_order(n, dtype):
     ]:
         samples = check_samples(x, n, kind, 0.5)
         X, masks = padded(np.full((4, n), np.nan, dtype)), whole_squares(4, n)
+        found = as_view(np.full((1, 2), -1.0))
         run_gather(
             address(GATHERS[samples.kind], gather_arguments, kind),
-            *(as_view(addresses_of(samples.arrays)), order, 2, X, masks, kind.type(samples.scale)),
+            *(as_view(addresses_of(samples.arrays)), order, 2, X, masks, found),
+            kind.type(samples.scale),
         )
         np.testing.assert_array_equal(X, expected[order[2:6]])
         np.testing.assert_array_equal(masks, naive_masks(np.array(X)))
+        np.testing.assert_array_equal(found, [[np.count_nonzero(X), 0]])
     assert gather.gather_csr in GATHERS.values()
 
 

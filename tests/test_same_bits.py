@@ -69,8 +69,8 @@ def test_evaluation_prediction_and_gradients_at_any_thread_count(threads, monkey
     for a, b in zip(ours.weights + ours.biases, expected.weights + expected.biases, strict=True):
         np.testing.assert_array_equal(a, b)
     logits = model.logits(x)
-    monkeypatch.setattr("fastmlp.model.threads_for", lambda *_: threads)
-    np.testing.assert_array_equal(model.logits(x), logits)
+    monkeypatch.setattr("fastmlp.predictor.PRODUCTS_PER_THREAD", 1)
+    np.testing.assert_array_equal(model.predictor(threads=threads).logits(x), logits)
 
 
 @each_optimizer
@@ -146,7 +146,7 @@ def test_following_the_masks_changes_no_bit(batch_size, dtype, optimizer, monkey
         )
         results.append(model.parameters)
         with Engine(model, 16, 1) as engine:
-            masked.append(int(engine.workspace.layers[0].masked_percent))
+            masked.append(int(engine.workspace.layers["masked_percent"][0]))
     assert masked == [101, 0, 101, 101, 0]
     for other in results[1:]:
         np.testing.assert_array_equal(other, results[0])

@@ -58,6 +58,33 @@ def test_an_exception_in_one_thread_reaches_the_caller_and_ends_the_others():
     assert not living_threads()
 
 
+@pytest.mark.parametrize("longest", [-1, 2**62])
+def test_after_a_long_yield_the_next_waits_sleep(longest):
+    """Every yield counts as long, or none does: thread 0 comes when the other has waited so."""
+    from fastmlp.kernels.compilation import inner
+    from fastmlp.kernels.sync import BACKOFF, DOZES, LONG_YIELD, barrier
+
+    @inner
+    def pass_barriers(cells, count):
+        for _ in range(count):
+            barrier(cells, 2)
+
+    team = Team(2, 1)
+    pass_barriers(team.cells, 0)  # compiled: the threads shall meet
+    team.cells[LONG_YIELD] = longest
+    slept = threading.Event()
+
+    def task(thread):
+        while thread == 0 and longest < 0 and not team.cells[BACKOFF]:
+            slept.wait(0.001)
+        pass_barriers(team.cells, 100)
+
+    team.run(task, nothing)
+    team.close()
+    assert (team.cells[BACKOFF] > 0) == (longest < 0)
+    assert longest < 0 or team.cells[DOZES] == 0
+
+
 def test_an_exception_while_watching_stops_the_job_at_the_next_step():
     model = fastmlp.MLP([30, 40, 5])
     x, y = problem([30, 5], 200_000, "float32")
@@ -92,23 +119,24 @@ def test_a_full_batch_is_interrupted_before_its_end():
     np.testing.assert_array_equal(model.parameters, before)
 
 
-def test_two_trainings_at_once_do_not_disturb_each_other():
-    x, y = problem([30, 17, 5], 300, "float32")
+@pytest.mark.parametrize("networks", [[[30, 17, 5]] * 2, [[30, 17, 5], [30, 40, 8, 5]] * 2])
+def test_trainings_at_once_do_not_disturb_each_other(networks):
+    x, y = problem([30, 5], 300, "float32")
 
     def train(results, key):
-        model = fastmlp.MLP([30, 17, 5], seed=key)
+        model = fastmlp.MLP(networks[key], seed=key)
         fastmlp.fit(model, x, y, epochs=20, batch_size=16, threads=2)
         results[key] = model.parameters
 
     alone, together = {}, {}
-    for key in (0, 1):
+    for key in range(len(networks)):
         train(alone, key)
-    members = [threading.Thread(target=train, args=(together, key)) for key in (0, 1)]
+    members = [threading.Thread(target=train, args=(together, key)) for key in range(len(networks))]
     for member in members:
         member.start()
     for member in members:
         member.join()
-    for key in (0, 1):
+    for key in range(len(networks)):
         np.testing.assert_array_equal(together[key], alone[key])
 
 
@@ -129,6 +157,40 @@ def test_as_many_threads_take_the_step_as_were_asked_for(monkeypatch):
     fastmlp.fit(model, x, y, epochs=3, batch_size=32, threads=3)
     assert {(threads, thread) for threads, thread, _ in seen} == {(3, 0), (3, 1), (3, 2)}
     assert len({ident for *_, ident in seen}) == 3
+
+
+@pytest.mark.parametrize("explicit", [None, "argument", "variable"])
+def test_small_steps_are_timed_with_fewer_threads_unless_a_number_is_given(monkeypatch, explicit):
+    from fastmlp.engine import step
+
+    seen = set()
+    run = step.run
+
+    def spy(jobs, layers, hyper, thread):
+        if jobs[0].rows:
+            seen.add(int(jobs[0].threads))
+        return run(jobs, layers, hyper, thread)
+
+    x, y = problem([30, 5], 3000, "float32")
+    expected = fastmlp.MLP([30, 17, 5])
+    losses = [
+        epoch.train_loss
+        for epoch in fastmlp.fit(expected, x, y, epochs=3, batch_size=32, threads=1).epochs
+    ]
+    monkeypatch.setattr(step, "run", spy)
+    monkeypatch.setattr("fastmlp.threads.PRODUCTS_PER_THREAD", 1)
+    monkeypatch.setattr("fastmlp.threads.available_cores", lambda: 3)
+    if explicit == "variable":
+        monkeypatch.setenv("FASTMLP_NUM_THREADS", "3")
+    else:
+        monkeypatch.delenv("FASTMLP_NUM_THREADS", raising=False)
+    model = fastmlp.MLP([30, 17, 5])
+    threads = 3 if explicit == "argument" else None
+    history = fastmlp.fit(model, x, y, epochs=3, batch_size=32, threads=threads)
+    assert seen == ({1, 2, 3} if explicit is None else {3})
+    # Every sample once, in its place: the same bits, sums of the losses included.
+    np.testing.assert_array_equal(model.parameters, expected.parameters)
+    assert [epoch.train_loss for epoch in history.epochs] == losses
 
 
 def test_seconds_are_those_of_the_training_pass_alone(monkeypatch):

@@ -622,6 +622,8 @@ WRONG_USAGE = {
     "--optimizer Adam": ["--optimizer", "'Adam'", "sgd", "adam"],
     "--optimizer": ["--optimizer", "expected one argument"],
     "--optimizer adam --lr -0.1": ["--lr", "-0.1", "0 or more"],
+    "--profile --engine reference": ["--profile", "--engine fast", "reference"],
+    "--profile on": ["unrecognized arguments: on"],
     "--engine quick": ["--engine", "quick", "fast", "reference"],
     "--lr -0.1": ["--lr", "-0.1", "0 or more"],
     "--lr nan": ["--lr", "nan", "finite", "0 or more"],
@@ -897,6 +899,7 @@ def test_help_fits_80_columns_and_names_every_option():
         "val-fraction",
         "save",
         "json",
+        "profile",
         "quiet",
     ]
     described = re.findall(r"^  --([a-z-]+)\b", done.stdout, re.MULTILINE)

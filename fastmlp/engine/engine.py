@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.engine import step
-from fastmlp.engine.layout import aligned_zeros
+from fastmlp.engine.layout import BRIEF_PRODUCTS, aligned_zeros
 from fastmlp.engine.plan import Workspace
 from fastmlp.engine.team import Team
 from fastmlp.kernels import gather, losses
@@ -56,9 +56,6 @@ class NonFiniteLossError(FloatingPointError):
         self.step = done
 
 
-BRIEF_PRODUCTS = 10_000_000
-"""Samples times parameters of a job too short to interrupt: 60 MFLOP, 0.3 ms at 200 GFLOP/s."""
-
 GATHERS = {"uint8": gather.gather_uint8, "float": gather.gather_float, "csr": gather.gather_csr}
 HEADS = {
     "softmax_cross_entropy": losses.softmax_cross_entropy,
@@ -66,6 +63,16 @@ HEADS = {
     "logits": losses.logits,
 }
 NOTHING = np.empty(0, dtype=np.int64)
+
+PROBED_PRODUCTS = 8_000_000
+"""Rows of a batch times parameters below which fewer threads may be faster: 48 MFLOP, 0.1 ms of two
+threads, of which their barriers and what they hand to each other are 10 us and more."""
+
+CALIBRATION_SECONDS = 2e-3
+"""Length of a job from which on its clocks and its wall time agree to a few per cent."""
+
+PROBE_STEPS, PROBE_ROUNDS = 50, 3
+"""Steps in which a number of threads is timed, and how often; the least time counts."""
 
 
 class Engine:
@@ -79,19 +86,33 @@ class Engine:
         Rows of work at a time: those of a batch, or, where nothing is trained, as many as suit.
     threads : int
         Threads that compute. The result is the same bits for any number.
+    fewer : bool, default False
+        Whether `train` may use fewer, where it finds in its first steps that fewer are faster.
     optimizer : Optimizer, optional
         Needed to train; its state starts at zero.
+
+    Attributes
+    ----------
+    bound : (str, str) or None
+        Kind of input and head of the last `bind`, until another job is run.
     """
 
     def __init__(
-        self, model: MLP, rows: int, threads: int, optimizer: Optimizer | None = None
+        self,
+        model: MLP,
+        rows: int,
+        threads: int,
+        optimizer: Optimizer | None = None,
+        fewer: bool = False,
     ) -> None:
         self.model = model
+        self._fewer = fewer
         self.optimizer = optimizer
         self.workspace = Workspace(model.places, model.activation, model.dtype, rows, threads)
         self.gradients = aligned_zeros(0, model.dtype)
         self.team = Team(threads, available_cores())
         self._step = 0
+        self.bound: tuple[str, str] | None = None
         job = self.workspace.job
         job.params, job.cells = model.parameters.ctypes.data, self.team.cells.ctypes.data
         if optimizer is not None:
@@ -122,7 +143,36 @@ class Engine:
         """One update by the optimizer for each batch of ``order``."""
         if batch_size > self.workspace.chunk_rows:
             self._need_gradients()
-        return self._run(step.TRAIN, "softmax_cross_entropy", samples, order, batch_size, watch)
+        done = 0
+        if self._fewer and batch_size * len(self.model.parameters) < PROBED_PRODUCTS:
+            done = self._choose_threads(samples, order, batch_size)
+        order = order[done:]
+        head = "softmax_cross_entropy"
+        return self._run(step.TRAIN, head, samples, order, batch_size, watch, resumed=done > 0)
+
+    def _choose_threads(self, samples: Samples, order: NDArray[np.int64], batch_size: int) -> int:
+        """Time the first steps of ``order`` with 1, 2, 4, ... threads; the samples then done.
+
+        The steps are taken as they would have been: their bits do not depend on the threads.
+        """
+        job, most = self.workspace.job, self.team.threads
+        candidates = [2**k for k in range(most.bit_length()) if 2**k < most] + [most]
+        segments = PROBE_ROUNDS * len(candidates)
+        count = min(PROBE_STEPS, len(order) // batch_size // (2 * segments)) * batch_size
+        if len(candidates) < 2 or count == 0:
+            return 0
+        self._fewer = False
+        ticks: dict[int, list[int]] = {threads: [] for threads in candidates}
+        for k in range(segments):
+            threads = candidates[k % len(candidates)]
+            job.threads = threads
+            before = int(self._clocks[0].sum()) if k else 0
+            part = order[k * count : (k + 1) * count]
+            head = "softmax_cross_entropy"
+            self._run(step.TRAIN, head, samples, part, batch_size, resumed=k > 0)
+            ticks[threads].append(int(self._clocks[0].sum()) - before)
+        job.threads = min(candidates, key=lambda threads: min(ticks[threads]))
+        return segments * count
 
     def gradients_of(self, samples: Samples) -> Totals:
         """Gradients of the mean loss over all samples, into the buffer ``gradients``."""
@@ -133,11 +183,38 @@ class Engine:
         """Sums of loss and hits over all samples."""
         return self._run(step.SCORE, "softmax_cross_entropy", samples)
 
-    def predict(self, samples: Samples, head: str) -> NDArray[Any]:
-        """What ``head`` ("logits" or "softmax") makes of every sample: (n_samples, n_classes)."""
-        out = np.empty((samples.count, self.model.layers[-1]), dtype=self.model.dtype)
-        self._run(step.PREDICT, head, samples, out=out)
-        return out
+    def predict(self, samples: Samples, head: str, out: NDArray[Any], threads: int) -> bool:
+        """What ``head`` ("logits" or "softmax") makes of every sample, into ``out``.
+
+        ``out`` (n_samples, n_classes) is contiguous. False if a value of the samples is not finite.
+        """
+        self.bound = None
+        self.workspace.job.threads = min(threads, self.team.threads)
+        try:
+            self._run(step.PREDICT, head, samples, out=out)
+        except NonFiniteLossError:
+            return False
+        return True
+
+    def bind(self, samples: Samples, head: str) -> None:
+        """Make ready for `predict_bound` of arrays like that of ``samples``."""
+        order = np.arange(self.workspace.chunk_rows)
+        self._prepare(step.PREDICT, head, samples, order, len(order))
+        self.workspace.job.threads = 1
+        self.team.cells[:] = 0
+        self.bound = samples.kind, head
+
+    def predict_bound(self, x: NDArray[Any], out: NDArray[Any]) -> bool:
+        """As `predict`, in this thread and of at most ``workspace.chunk_rows`` rows.
+
+        ``x`` is contiguous and of the dtype that `bind` was given; no argument is checked.
+        """
+        step.bind(self.workspace.jobs, self._alive[-1], x, out)
+        self._call(0)
+        if self.team.cells[FAILED]:
+            self.team.cells[FAILED] = 0
+            return False
+        return True
 
     def compile(self, samples: Samples) -> None:
         """Compile what `train` needs, or load it from the cache, without a step."""
@@ -159,27 +236,39 @@ class Engine:
         batch_size: int | None = None,
         watch: Watch | None = None,
         out: NDArray[Any] | None = None,
+        resumed: bool = False,
     ) -> Totals:
-        """Run one job: all samples in their order, as one batch, unless said otherwise."""
+        """Run one job: all samples in their order, as one batch, unless said otherwise.
+
+        ``resumed``: its totals and clocks go on from those of the job before.
+        """
         order = np.arange(samples.count) if order is None else order
         batch_size = batch_size or max(len(order), 1)
         self._prepare(mode, head, samples, order, batch_size, out)
+        if not resumed:
+            self._progress[:] = 0
+            self._clocks[:] = 0
+            self._seconds = 0.0
+        before = int(self._progress[step.STEPS])
         start = time.perf_counter()
         self.team.run(
             self._call,
             lambda: watch(*self._totals()) if watch else None,
+            int(self.workspace.job.threads[0]),
             brief=len(order) * len(self.model.parameters) < BRIEF_PRODUCTS,
         )
-        self._seconds = time.perf_counter() - start
+        self._seconds += time.perf_counter() - start
+        if self._seconds > CALIBRATION_SECONDS:
+            self.team.calibrate(float(self._clocks[0].sum()) / self._seconds)
         steps = int(self._progress[step.STEPS])
         if self.team.cells[FAILED]:
             raise NonFiniteLossError(steps)
         if mode == step.TRAIN:
-            self._step += steps
+            self._step += steps - before
         return self._totals()
 
     def _call(self, thread: int) -> None:
-        step.run(self.workspace.job, self.workspace.layers, self._hyper, thread)
+        step.run(self.workspace.jobs, self.workspace.layers, self._hyper, thread)
 
     def _prepare(
         self,
@@ -210,8 +299,6 @@ class Engine:
         job.input_scale = samples.scale
         job.gather = address(GATHERS[samples.kind], gather_arguments, dtype)
         job.head = address(HEADS[head], head_arguments, dtype)
-        self._progress[:] = 0
-        self._clocks[:] = 0
 
     @property
     def _progress(self) -> NDArray[np.float64]:

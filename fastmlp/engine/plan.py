@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fastmlp.engine.layout import LayerLayout, aligned_zeros, row_stride
+from fastmlp.engine.layout import CHUNK_ROWS, LayerLayout, aligned_zeros, row_stride
 from fastmlp.engine.step import LINE_ITEMS, PHASES, PROGRESS_ITEMS
 from fastmlp.kernels import activations
 from fastmlp.kernels.calls import address, epilogue_arguments, product_arguments
@@ -34,7 +34,7 @@ _LAYER_FIELDS = (
     "derivative",
 )
 
-LAYER = np.dtype([(name, np.int64) for name in _LAYER_FIELDS])
+LAYER = np.dtype((np.record, [(name, np.int64) for name in _LAYER_FIELDS]))
 """One layer's sizes, places and kernels."""
 
 _JOB_FIELDS = (
@@ -52,7 +52,7 @@ _JOB_FIELDS = (
     "squares",  # scratch for transposed matrices: 2 of square_rows for each thread
     "row_masks",  # int64, see `masks`: where the chunk's X is not zero
     "column_masks",  # the same by columns
-    "densities",  # float64: share of X that is not zero, in each thread's rows
+    "found",  # float64, see `gather`: a line for each thread
     "scores",  # loss and hit of each row of the chunk
     "zeros",
     "one",
@@ -82,11 +82,10 @@ _JOB_FIELDS = (
     "idle_at_zero",  # whether ``update`` changes nothing where dW = 0
 )
 
-JOB = np.dtype([*((name, np.int64) for name in _JOB_FIELDS), ("input_scale", np.float64)])
+JOB = np.dtype(
+    (np.record, [*((name, np.int64) for name in _JOB_FIELDS), ("input_scale", np.float64)])
+)
 """All that the threads of a team work on."""
-
-CHUNK_ROWS = 512
-"""Most rows of a batch that are in the workspace at once."""
 
 CHUNK_PRODUCTS = 8_000_000_000
 """Most rows times parameters of a chunk, if that leaves 64 rows: half a second of two threads,
@@ -98,9 +97,12 @@ class Workspace:
 
     Attributes
     ----------
-    layers : record array of LAYER
-    job : record array of JOB (1,)
+    layers : array of LAYER
+    jobs : array of JOB (1,)
         With what does not change from job to job.
+    job : record array
+        The same, its fields as attributes. numba is given the former: it takes 3 us more to find
+        out the type of an array whose dtype is not the very object that it knows.
     """
 
     def __init__(
@@ -114,11 +116,12 @@ class Workspace:
         parameters = sum(place.n_in * place.n_out for place in places)
         brief_rows = max(CHUNK_PRODUCTS // parameters // MASK_BITS * MASK_BITS, MASK_BITS)
         self.chunk_rows = min(rows, CHUNK_ROWS, brief_rows)
-        self.layers = np.zeros(len(places), dtype=LAYER).view(np.recarray)
+        self.layers = np.zeros(len(places), dtype=LAYER)
+        layers = self.layers.view(np.recarray)
         function, derivative = activations.ACTIVATIONS[activation]
         self._items = 0
         inputs = self._place(places[0].n_in, dtype)
-        for index, (layer, place) in enumerate(zip(self.layers, places, strict=True)):
+        for index, (layer, place) in enumerate(zip(layers, places, strict=True)):
             last = index == len(places) - 1
             layer.n_in, layer.n_out = place.n_in, place.n_out
             layer.W, layer.W_stride, layer.b = place.W, place.stride, place.b
@@ -136,7 +139,8 @@ class Workspace:
         widest = max(row_stride(max(p.n_in, p.n_out, square_columns), dtype) for p in places)
         hidden = max((max(p.n_in, p.n_out) for p in places[1:]), default=0)
         score_stride = row_stride(self.chunk_rows, dtype)
-        self.job = job = np.zeros(1, dtype=JOB).view(np.recarray)
+        self.jobs = np.zeros(1, dtype=JOB)
+        self.job = job = self.jobs.view(np.recarray)
         job.threads, job.chunk_rows = threads, self.chunk_rows
         job.scratch_items = SCRATCH_BYTES // dtype.itemsize
         job.square_rows = hidden
@@ -151,7 +155,7 @@ class Workspace:
             "squares": aligned_zeros(threads * 2 * hidden * square_columns, dtype),
             "row_masks": aligned_zeros(masks, integers),
             "column_masks": aligned_zeros(masks, integers),
-            "densities": aligned_zeros(threads * LINE_ITEMS, floats),
+            "found": aligned_zeros(threads * LINE_ITEMS, floats),
             "scores": aligned_zeros(2 * score_stride, dtype),
             "zeros": aligned_zeros(widest, dtype),
             "one": np.ones(1, dtype=dtype),
@@ -175,6 +179,7 @@ def _masked_percent(n_out: int, dtype: np.dtype) -> int:
 
     128 rows x 784, zeros at random, dense and masked took, in us: 106 and 97 at 40 % on 128
     columns, 422 and 363 on 512, both the other way round at 50 %; in one vector's width, where
-    finding the next k is most of the work, 15 and 17 at 19 %.
+    finding the next k is most of the work, 15 and 17 at 19 %, and a step of 1 to 32 samples
+    followed the masks no faster either.
     """
     return 15 if n_out * dtype.itemsize <= 2 * TARGET.vector_bytes else 38

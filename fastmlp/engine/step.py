@@ -20,10 +20,19 @@ import numpy as np
 from fastmlp.kernels.calls import call_epilogue, call_gather, call_head, call_product
 from fastmlp.kernels.clock import ticks
 from fastmlp.kernels.compilation import inner, jit
+from fastmlp.kernels.gather import NON_ZEROS, NOT_FINITE
 from fastmlp.kernels.losses import HIT, LOSS
-from fastmlp.kernels.masks import count_non_zeros, transpose_masks
+from fastmlp.kernels.masks import transpose_masks
 from fastmlp.kernels.simd import lanes, prefetch
-from fastmlp.kernels.sync import CELLS, FAILED, HALT, STOP, atomic_load, atomic_store, barrier
+from fastmlp.kernels.sync import (
+    CELLS,
+    FAILED,
+    HALT,
+    STOP,
+    atomic_load,
+    atomic_store,
+    barrier,
+)
 from fastmlp.kernels.tile import MASK_BITS, TILE_ROWS, TILE_VECTORS
 from fastmlp.kernels.transpose import transpose
 from fastmlp.kernels.views import array, block, matrix
@@ -126,18 +135,17 @@ def column_masks(job, rows, begin, end):
 
 
 @inner
-def densities(job):
-    """Share of X that is not zero, in each thread's rows, one to a cache line."""
-    return matrix(job.densities, FLOAT64, 0, job.threads, 1, LINE_ITEMS, 1)
+def found_in(job, thread):
+    """What a thread's gather has found in X, see `gather`: (1, 2); each thread's on its line."""
+    return matrix(job.found, FLOAT64, thread * LINE_ITEMS, 1, 2, LINE_ITEMS, 1)
 
 
 @inner
-def densest(job):
-    """Largest of the threads' shares of non-zero items."""
-    each = densities(job)
+def densest(job, begin, end):
+    """Largest share of X that is not zero in the rows of the threads [begin, end)."""
     largest = 0.0
-    for thread in range(each.shape[0]):
-        largest = max(largest, each[thread, 0])
+    for thread in range(begin, end):
+        largest = max(largest, found_in(job, thread)[0, NON_ZEROS])
     return largest
 
 
@@ -156,8 +164,11 @@ def take(job, layers, T, first, begin, end, thread):
     X, masks = inputs(job, layers[0], T.dtype, begin, end), row_masks(job, begin, end)
     source = matrix(job.source, INT64, 0, job.n_arrays, 2, 2, 1)
     order = array(job.order, INT64, job.rows)
-    call_gather(job.gather, source, order, first + begin, X, masks, float(job.input_scale))
-    densities(job)[thread, 0] = count_non_zeros(masks) / X.size
+    found = found_in(job, thread)
+    call_gather(job.gather, source, order, first + begin, X, masks, found, float(job.input_scale))
+    found[0, NON_ZEROS] /= X.size
+    if found[0, NOT_FINITE] != 0:
+        atomic_store(array(job.cells, INT64, CELLS), FAILED, 1)
     if job.mode != PREDICT:  # the head would wait for each: 5 us of 130 for 128 labels
         labels = matrix(job.labels, INT64, 0, job.n_labels, 1, 1, 1)
         for r in range(begin, end):
@@ -173,7 +184,7 @@ def forward(job, layers, T, h, begin, end, thread):
         A, out = inputs(job, p, dtype, begin, end), outputs(job, p, dtype, begin, end)
         W, b = weights(job.params, p, dtype, 0, p.n_in), bias(job.params, p, dtype)
         masks = no_masks(job)
-        if densities(job)[thread, 0] * 100 < p.masked_percent:
+        if densest(job, thread, thread + 1) * 100 < p.masked_percent:
             masks = row_masks(job, begin, end)
         M = no_companion(job, dtype)
         call_product(job.product, A, masks, W, b, out, M, h, T, p.activation, 0)
@@ -253,7 +264,7 @@ def update(job, layers, T, h, rows, thread, continued, final):
             start = weights(job.gradients, p, dtype, begin, end)
         D, M = weights(target, p, dtype, begin, end), state_of(job, p, dtype, begin, end)
         masks = no_masks(job)
-        if densest(job) * 100 < p.masked_percent:
+        if densest(job, 0, job.threads) * 100 < p.masked_percent:
             # Where shares meet in a word, both threads write it: the same bits.
             transpose_masks(row_masks(job, 0, rows), begin, end, column_masks(job, rows, 0, end))
             masks = column_masks(job, rows, begin, end)
@@ -286,12 +297,21 @@ def lap(clocks, phase, since):
 
 
 @jit()
+def bind(jobs, source, x, out):
+    """Make ``x`` (rows, n_features) the input of the job, and ``out`` where PREDICT writes."""
+    source[0, 0], source[0, 1] = x.ctypes.data, x.size
+    job = jobs[0]
+    job.rows, job.batch_size = x.shape[0], x.shape[0]
+    job.out = out.ctypes.data
+
+
+@jit()
 def run(jobs, layers, hyper, thread):
     """Every batch of the job's order, as thread ``thread`` of its team.
 
     ``jobs`` (1,), of `plan.JOB`; ``hyper`` (steps, HYPERPARAMETERS): a row for each step, or one.
-    Ends early, before the update, when a loss is not finite (FAILED is set; the parameters are
-    those before the step), or after the chunk in which STOP was set.
+    Ends early, before the update, when an input or a loss is not finite (FAILED is set; the
+    parameters are those before the step), or after the chunk in which STOP was set.
     """
     job, dtype = jobs[0], hyper.dtype
     items = job.scratch_items

@@ -7,7 +7,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fastmlp.kernels.sync import ABANDONED, CELLS, HALT, PATIENCE, SPINS, STOP
+from fastmlp.kernels.sync import (
+    ABANDONED,
+    CELLS,
+    HALT,
+    LONG_YIELD,
+    LONG_YIELD_SECONDS,
+    LONG_YIELD_TICKS,
+    PATIENCE,
+    SPINS,
+    STOP,
+)
 
 WATCH_SECONDS = 0.05
 """How often the watching thread wakes while a job runs: to show progress, and to see Ctrl-C."""
@@ -29,13 +39,18 @@ class Team:
 
     def __init__(self, threads: int, cores: int) -> None:
         self.threads = threads
-        self._cores = cores
         self.cells = np.zeros(CELLS, dtype=np.int64)
+        self.cells[PATIENCE] = SPINS if threads <= cores else 0
+        self.cells[LONG_YIELD] = LONG_YIELD_TICKS
         self._task: Callable[[int], None] | None = None
         self._error: BaseException | None = None
         self._begin = [threading.Semaphore(0) for _ in range(threads)]
         self._ended = threading.Semaphore(0)
         self._members: list[threading.Thread] = []
+
+    def calibrate(self, ticks_per_second: float) -> None:
+        """Learn the rate of the processor's clock, which a job has counted."""
+        self.cells[LONG_YIELD] = int(LONG_YIELD_SECONDS * ticks_per_second)
 
     def _start(self) -> None:
         while len(self._members) < self.threads:
@@ -59,33 +74,37 @@ class Team:
             self._ended.release()
 
     def run(
-        self, task: Callable[[int], None], watch: Callable[[], None], brief: bool = False
+        self,
+        task: Callable[[int], None],
+        watch: Callable[[], None],
+        threads: int | None = None,
+        brief: bool = False,
     ) -> None:
-        """Call ``task(k)`` in every thread k; call ``watch()`` now and then until all have ended.
+        """Call ``task(k)`` in the first ``threads`` threads, by default all.
 
+        Until all have ended, call ``watch()`` now and then.
         An exception in ``watch``, Ctrl-C among them, stops the job cleanly and is raised again. A
         ``brief`` task of a team of one is called here, without the 60 us of a change of thread.
         """
-        self.cells[:] = 0
-        self.cells[PATIENCE] = SPINS if self.threads <= self._cores else 0
-        if brief and self.threads == 1:
+        self.cells[:PATIENCE] = 0
+        threads = threads or self.threads
+        if brief and threads == 1:
             task(0)
             return
         try:
             self._start()
             self._task = task
-            for begin in self._begin:
+            for begin in self._begin[:threads]:
                 begin.release()
-            self._wait(watch)
+            self._wait(watch, threads)
         except BaseException:
             # Ctrl-C may come while only some threads have begun: they must not wait for the rest.
             self._abandon()
             self.close()
             raise
 
-    def _wait(self, watch: Callable[[], None]) -> None:
-        """Wait for all threads to end; raise what ``watch`` or a thread raised."""
-        running = self.threads
+    def _wait(self, watch: Callable[[], None], running: int) -> None:
+        """Wait for ``running`` threads to end; raise what ``watch`` or a thread raised."""
         interruption: BaseException | None = None
         while running:
             try:

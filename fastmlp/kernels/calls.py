@@ -45,9 +45,17 @@ def head_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
 
 
 def gather_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
-    """``(source, order, first, X, masks, scale)``, see `gather`."""
+    """``(source, order, first, X, masks, found, scale)``, see `gather`."""
     indices, words = types.Array(types.int64, 1, "C"), matrix_type(types.int64)
-    return (words, indices, types.intp, matrix_type(dtype), words, dtype)
+    return (
+        words,
+        indices,
+        types.intp,
+        matrix_type(dtype),
+        words,
+        matrix_type(types.float64),
+        dtype,
+    )
 
 
 @cache
@@ -83,7 +91,7 @@ def _call_head(typingctx, where, Z, labels, order, first, D, scores, scale):
     return _call(typingctx, where, head_arguments(Z.dtype))
 
 
-def _call_gather(typingctx, where, source, order, first, X, masks, scale):
+def _call_gather(typingctx, where, source, order, first, X, masks, found, scale):
     return _call(typingctx, where, gather_arguments(X.dtype))
 
 

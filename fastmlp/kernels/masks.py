@@ -16,8 +16,9 @@ from fastmlp.kernels.transpose import transpose_bits
 
 @inner
 def mark_row(X, r, masks):
-    """masks[r] = bits of the non-zero items of X[r]."""
+    """masks[r] = bits of the non-zero items of X[r]; the number of bits set."""
     n, L = X.shape[1], lanes(X)
+    total = 0
     for w in range(masks.shape[1]):
         bits = 0
         for k in range(0, min(MASK_BITS, n - w * MASK_BITS), L):
@@ -26,28 +27,25 @@ def mark_row(X, r, masks):
         if used < MASK_BITS:  # the row's padding is no part of it
             bits &= (1 << used) - 1
         masks[r, w] = bits
+        total += count_bits(bits)
+    return total
 
 
 @inner
 def mark_bytes(x, i, masks, r):
-    """masks[r] = bits of the non-zero items of x[i], uint8."""
+    """masks[r] = bits of the non-zero items of x[i], uint8; the number of bits set."""
     n = x.shape[1]
+    total = 0
     for w in range(n // MASK_BITS):
-        masks[r, w] = non_zero_bytes(x, i, w * MASK_BITS)
+        bits = non_zero_bytes(x, i, w * MASK_BITS)
+        masks[r, w] = bits
+        total += count_bits(bits)
     if n % MASK_BITS:  # beyond the last row there may be no memory to read
         bits = 0
         for k in range(n % MASK_BITS):
             bits |= (1 if x[i, n // MASK_BITS * MASK_BITS + k] else 0) << k
         masks[r, n // MASK_BITS] = bits
-
-
-@inner
-def count_non_zeros(masks):
-    """Number of bits set."""
-    total = 0
-    for w in range(masks.shape[1]):
-        for r in range(masks.shape[0]):
-            total += count_bits(masks[r, w])
+        total += count_bits(bits)
     return total
 
 

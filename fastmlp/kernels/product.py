@@ -6,7 +6,7 @@ from typing import Any
 
 from fastmlp.kernels.calls import call_epilogue
 from fastmlp.kernels.compilation import inner
-from fastmlp.kernels.simd import lanes
+from fastmlp.kernels.simd import count_bits, lanes
 from fastmlp.kernels.target import TARGET
 from fastmlp.kernels.tile import (
     MASK_BITS,
@@ -59,24 +59,19 @@ def occupied_tiles(masks, i, rows, tile_rows):
 
 
 @inner
-def apply_epilogue(epilogue, sums, D, M, i, j, h, occupied, tile_rows):
-    """D[i:, j:] = epilogue(sums), run by run of occupied tiles."""
-    rows, columns = sums.shape
-    r = 0
-    while r < rows:
-        begin = r
-        while r < rows and occupied >> (r // tile_rows) & 1:
-            r += tile_rows
-        count = min(r, rows) - begin
-        if count > 0:
-            call_epilogue(
-                epilogue,
-                block(sums, begin, 0, count, columns),
-                block(D, i + begin, j, count, columns),
-                block(M, i + begin, j, count, columns),
-                h,
-            )
-        r += tile_rows
+def lowest_bit(word):
+    """Number of the lowest bit that is set in ``word``, 64 if none is."""
+    return count_bits((word & -word) - 1)
+
+
+@inner
+def next_run(occupied, r, rows, tile_rows):
+    """The rows [begin, end) of the next run of occupied tiles, from row r on; empty at the end."""
+    ahead = occupied >> (r // tile_rows)
+    skipped = lowest_bit(ahead)
+    begin = r + skipped * tile_rows
+    end = begin + lowest_bit(~(ahead >> min(skipped, 63))) * tile_rows
+    return min(begin, rows), min(end, rows)
 
 
 def product(
@@ -130,15 +125,29 @@ def product(
             for k in range(0, max(K, 1), depth):
                 k_count = min(depth, K - k)
                 words = (k_count + MASK_BITS - 1) // MASK_BITS if masked else 0
-                tiles(
-                    sums,
-                    block(A, i, k, rows, k_count),
-                    block(B, k, j, k_count, columns),
-                    start,
-                    block(masks, i, k // MASK_BITS, rows, words),
-                    block(D, i, j, rows, columns),
-                    block(M, i, j, rows, columns),
-                    *(planes, vector_count),
-                )
+                begin, end = next_run(occupied, 0, rows, tile_rows)
+                while begin < end:
+                    count = end - begin
+                    tiles(
+                        block(sums, begin, 0, count, columns),
+                        block(A, i + begin, k, count, k_count),
+                        block(B, k, j, k_count, columns),
+                        block(start, begin, 0, count, columns),
+                        block(masks, i + begin, k // MASK_BITS, count, words),
+                        block(D, i + begin, j, count, columns),
+                        block(M, i + begin, j, count, columns),
+                        *(planes, vector_count),
+                    )
+                    begin, end = next_run(occupied, end, rows, tile_rows)
                 start = sums
-            apply_epilogue(epilogue, sums, D, M, i, j, h, occupied, tile_rows)
+            begin, end = next_run(occupied, 0, rows, tile_rows)
+            while begin < end:
+                count = end - begin
+                call_epilogue(
+                    epilogue,
+                    block(sums, begin, 0, count, columns),
+                    block(D, i + begin, j, count, columns),
+                    block(M, i + begin, j, count, columns),
+                    h,
+                )
+                begin, end = next_run(occupied, end, rows, tile_rows)

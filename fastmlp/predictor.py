@@ -1,0 +1,170 @@
+"""`Predictor`: a model bound to its buffers and threads, for prediction without set-up costs."""
+
+from __future__ import annotations
+
+import weakref
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp.checks import check_integer, shown
+from fastmlp.engine.layout import BRIEF_PRODUCTS, CHUNK_ROWS
+from fastmlp.inputs import NO_LABELS, Samples, check_finite, check_samples
+from fastmlp.threads import PRODUCTS_PER_THREAD, threads_for
+
+if TYPE_CHECKING:
+    from fastmlp.engine.engine import Engine
+    from fastmlp.model import MLP
+
+
+class Predictor:
+    """Prediction with one model; made by `MLP.predictor`.
+
+    Buffers are made at the first call and kept: one set for each thread that predicts at the same
+    time, so that any number of Python threads may call any method at once. The GIL is released.
+    The model's weights are read where they are: a change is seen by the next call.
+
+    Parameters
+    ----------
+    model : MLP
+    batch_size : int, default 256
+        Most rows at a time, 1 or more; further rows are done after them.
+    threads : int, optional
+        For large inputs; as in `fit`. Small ones are done in the calling thread.
+    keep_threads : bool, default True
+        Whether the threads wait for the next large input, or end with each.
+    """
+
+    def __init__(
+        self,
+        model: MLP,
+        batch_size: int = 256,
+        threads: int | None = None,
+        *,
+        keep_threads: bool = True,
+    ) -> None:
+        self._model = model
+        self._rows = check_integer("batch_size", batch_size, 1)
+        self._threads = threads_for(threads)
+        products = len(model.parameters)
+        self._quick_rows = min(self._rows, CHUNK_ROWS, max(BRIEF_PRODUCTS // products, 1))
+        self._keep_threads = keep_threads
+        self._engines: list[Engine] = []
+        self._finalizer = weakref.finalize(self, _close, self._engines)
+
+    def __enter__(self) -> Predictor:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads that large inputs have started; a later call starts them again."""
+        _close(self._engines)
+
+    def logits(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[np.floating]:
+        """Output of the last layer.
+
+        Parameters
+        ----------
+        x : array-like, scipy sparse matrix or DataFrame, (n_samples, n_features)
+            As for `MLP.logits`. Quickest as a contiguous array of the model's dtype or of uint8.
+        out : ndarray (n_samples, n_classes), optional
+            Where the result goes: contiguous, writeable, of the model's dtype.
+
+        Returns
+        -------
+        ndarray (n_samples, n_classes)
+            ``out``, or a new array.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `MLP.logits`, and if ``out`` is not as said. Where ``x`` is not finite, what is in
+            ``out`` means nothing.
+        """
+        return self._apply(x, "logits", out)
+
+    def predict_proba(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[np.floating]:
+        """Class probabilities, ``softmax(logits(x))``; arguments and errors as `logits`."""
+        return self._apply(x, "softmax", out)
+
+    def predict(self, x: ArrayLike) -> NDArray[np.intp]:
+        """Class with the largest logit, the first of equals: (n_samples,) of intp; as `logits`."""
+        classes: NDArray[np.intp] = np.argmax(self._apply(x, "logits", None), axis=1)
+        return classes
+
+    def _apply(self, x: Any, head: str, out: NDArray[Any] | None) -> NDArray[np.floating]:
+        model = self._model
+        if type(x) is np.ndarray and x.ndim == 2 and 0 < x.shape[0] <= self._quick_rows:
+            quick = (
+                (x.dtype == model.dtype or x.dtype == np.uint8)
+                and x.shape[1] == model.layers[0]
+                and x.flags.c_contiguous
+                and x.flags.aligned
+            )
+        else:
+            quick = False
+        samples = None
+        if not quick:
+            samples = check_samples(
+                x, model.layers[0], model.dtype, model.uint8_scale, finite=False
+            )
+        rows = x.shape[0] if samples is None else samples.count
+        if out is None:
+            out = np.empty((rows, model.layers[-1]), dtype=model.dtype)
+        else:
+            _check_out(out, (rows, model.layers[-1]), model.dtype)
+        try:
+            engine = self._engines.pop()
+        except IndexError:
+            engine = self._new_engine()
+        try:
+            if samples is None:
+                kind = "uint8" if x.dtype == np.uint8 else "float"
+                if engine.bound != (kind, head):
+                    scale = model.uint8_scale if kind == "uint8" else 1.0
+                    rows, columns = x.shape
+                    engine.bind(Samples(kind, (x,), NO_LABELS, rows, columns, scale), head)
+                finite = engine.predict_bound(x, out)
+            else:
+                finite = engine.predict(samples, head, out, self._threads_of(rows))
+                if not self._keep_threads:
+                    engine.team.close()
+        finally:
+            self._engines.append(engine)
+        if not finite:
+            check_finite(np.asarray(x), model.dtype, "x")
+        return out
+
+    def _new_engine(self) -> Engine:
+        from fastmlp.engine.engine import Engine
+
+        return Engine(self._model, self._rows, self._threads)
+
+    def _threads_of(self, rows: int) -> int:
+        products = rows * len(self._model.parameters)
+        return max(1, min(self._threads, products // PRODUCTS_PER_THREAD))
+
+
+def _close(engines: list[Engine]) -> None:
+    for engine in list(engines):
+        engine.team.close()
+
+
+def _check_out(out: object, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an array, not {shown(out)}")
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(
+            f"out must be of shape {shape} and dtype {dtype}, not {out.shape} and {out.dtype}"
+        )
+    if not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):
+        raise ValueError("out must be contiguous, aligned and writeable")
