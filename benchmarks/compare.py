@@ -1,80 +1,148 @@
-"""Epoch time of the engine against the float32 NumPy reference, side by side.
+"""How fast is fastmlp, next to the others? ``python benchmarks/compare.py [names of work ...]``.
 
-``python benchmarks/compare.py`` alternates the two in one process, so that whatever else the
-machine does falls on both, and prints the median and spread of each and the ratio of medians.
+Every work has its sides in turn in one run, on the same data, with the same network, batches,
+optimiser, precision, threads and initial parameters. ``--list`` names the works; without names all
+of them run, the grid last. Peers come with ``pip install -e '.[peers]'``; those that are not
+installed are left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
-import statistics
 import sys
-import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from threadpoolctl import threadpool_limits
+from benchmarks import machine, pictures, report
+from benchmarks.options import Options
+from benchmarks.progress import showing
+from benchmarks.result import Result
+from benchmarks.sides import SideError
+from benchmarks.works import WORKS
+from fastmlp.atomic import check_writable, write_atomically
+from fastmlp.checks import parse_integer
+from fastmlp.threads import available_cores, threads_for
 
-import fastmlp
-from benchmarks.implementations import IMPLEMENTATIONS
-from fastmlp.threads import threads_for
-
-BLAS_REST_SECONDS = 0.2
-"""OpenBLAS's threads go on spinning for some milliseconds after a product. Without this pause they
-take a core from whoever runs next: two threads of the engine took 0.12 s instead of 0.064."""
+ROUNDS, QUICK_ROUNDS = 11, 3
 
 
-def epoch_seconds(rounds: int, threads: int) -> dict[str, list[float]]:
-    """Seconds of one MNIST epoch, 784-128-10, SGD, batch 128, for each implementation."""
-    data = fastmlp.load_dataset("mnist")
-    models = {name: m.MLP([784, 128, 10]) for name, m in IMPLEMENTATIONS.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in IMPLEMENTATIONS}
-    with threadpool_limits(limits=threads):
-        for round_number in range(rounds + 1):
-            for name, implementation in IMPLEMENTATIONS.items():
-                time.sleep(BLAS_REST_SECONDS)
-                history = implementation.fit(
-                    models[name],
-                    data.x_train,
-                    data.y_train,
-                    epochs=1,
-                    batch_size=128,
-                    threads=threads,
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"compare.py: error: {message}\n")
+
+
+def main() -> int:
+    arguments = _arguments()
+    if arguments.list:
+        for name, work in WORKS.items():
+            print(f"{name:<15} {work.title}")
+        return 0
+    names = [name for name in WORKS if name in arguments.works or not arguments.works]
+    results: dict[str, Result] = {}
+    about: dict[str, Any] = {}
+    to_stdout = arguments.json == "-"
+    status = 0
+    try:
+        with showing(names) as progress:
+            progress.say("the machine")
+            about = machine.describe(arguments.threads)
+            if not to_stdout:
+                progress.result(report.header(about))
+            for name in names:
+                progress.begin(name)
+                options = Options(
+                    rounds=arguments.rounds,
+                    threads=arguments.threads,
+                    quick=arguments.quick,
+                    say=progress.say,
+                    advance=progress.advance,
                 )
-                if round_number:  # the first round compiles and warms up
-                    seconds[name].append(history.epochs[0].seconds)
-    return seconds
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15, help="alternations (default: 15)")
-    parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    arguments = parser.parse_args()
-    threads = threads_for(arguments.threads)
-    seconds = epoch_seconds(arguments.rounds, threads)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    result: dict[str, Any] = {
-        "work": "one epoch, MNIST 784-128-10, SGD, batch 128, float32",
-        "threads": threads,
-        "machine": platform.machine(),
-        "seconds": seconds,
-        "ratio_of_medians": medians["reference"] / medians["fast"],
-    }
+                try:
+                    results[name] = WORKS[name].measure(options)
+                except SideError as error:  # the other works are worth having
+                    status = _fail(f"{name}: {error}", 1)
+                    continue
+                if not to_stdout:
+                    progress.result(f"\n{report.table(results[name])}")
+    except KeyboardInterrupt:
+        status = _fail("interrupted", 130)
+    except (SideError, OSError) as error:
+        return _fail(error, 1)
     if arguments.json:
-        print(json.dumps(result))
-        return
-    print(f"{result['work']}, {threads} threads, {arguments.rounds} rounds")
-    for name, values in seconds.items():
-        low, high = min(values), max(values)
-        print(f"{name:>10}  median {medians[name]:.4f} s   {low:.4f} to {high:.4f} s")
-    print(f"the engine is {result['ratio_of_medians']:.2f} times as fast")
+        text = json.dumps(report.as_json(about, results), indent=1)
+        if to_stdout:
+            print(text)
+        else:
+            write_atomically(Path(arguments.json), f"{text}\n".encode())
+    if arguments.pictures:
+        pictures.draw(results, Path(arguments.pictures))
+    return status
+
+
+def _fail(error: object, status: int) -> int:
+    print(f"compare.py: error: {error}", file=sys.stderr, flush=True)
+    return status
+
+
+def _arguments() -> argparse.Namespace:
+    parser = _Parser(
+        prog="compare.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("works", nargs="*", metavar="WORK", help="names that --list shows")
+    parser.add_argument("--list", action="store_true", help="name the works and stop")
+    parser.add_argument(
+        "--rounds",
+        type=_integer(1, 1000),
+        metavar="N",
+        help=f"alternations (default: {ROUNDS}, with --quick {QUICK_ROUNDS})",
+    )
+    parser.add_argument(
+        "--threads",
+        type=_integer(1, available_cores()),
+        default=threads_for(None),
+        metavar="N",
+        help="of every side (default: %(default)s); so many cores are all it may use",
+    )
+    parser.add_argument(
+        "--json", metavar="PATH", help="write every sample as JSON; - for stdout, without the table"
+    )
+    parser.add_argument("--pictures", metavar="DIR", help="draw heatmap.png and scaling.png")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="fewer rounds and cells, nothing that takes long to compile",
+    )
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.works if name not in WORKS]
+    if unknown:
+        parser.error(f"no work is called {unknown[0]!r}; --list names them")
+    if arguments.rounds is None:
+        arguments.rounds = QUICK_ROUNDS if arguments.quick else ROUNDS
+    try:
+        if arguments.json not in (None, "-"):
+            check_writable(Path(arguments.json), "--json")
+        if arguments.pictures is not None:
+            pictures.check(Path(arguments.pictures))
+    except (OSError, ImportError, ValueError) as error:
+        parser.error(" ".join(str(error).split()))
+    return arguments
+
+
+def _integer(least: int, most: int) -> Any:
+    def parse(text: str) -> int:
+        try:
+            return parse_integer("the value", text, least, most)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""PyTorch: preloaded floats, batches by ``index_select``, fused optimisers, eager or compiled."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from benchmarks.task import Task, floats, initial, order
+
+
+def variants(task: Task) -> list[str]:
+    """Eager and compiled with every number of threads: two are slower than one on small steps."""
+    ways = ["eager", "compiled"] if task.search else ["eager"]
+    return [f"{way}, threads: {n}" for way in ways for n in range(task.threads, 0, -1)]
+
+
+class Trainer:
+    def __init__(self, task: Task, variant: str) -> None:
+        self.task = task
+        way, threads = variant.split(", threads: ")
+        self.threads = int(threads)
+        x, y = floats(task)
+        self.x, self.y = torch.from_numpy(x), torch.from_numpy(y.astype(np.int64))
+        sizes = zip(task.layers, task.layers[1:], strict=False)
+        linear = [nn.Linear(n, m, dtype=getattr(torch, task.dtype)) for n, m in sizes]
+        steps: list[nn.Module] = [linear[0]]
+        for layer in linear[1:]:
+            steps += [nn.ReLU(), layer]
+        self.linear, self.network = linear, nn.Sequential(*steps)
+        self.loss: Any = lambda x, y: cross_entropy(self.network(x), y)
+        self.compiled = self.loss
+        if way == "compiled":
+            self.compiled = torch.compile(self.loss, dynamic=False)
+        self.reset()
+
+    def reset(self) -> None:
+        model = initial(self.task)
+        with torch.no_grad():
+            for layer, W, b in zip(self.linear, model.weights, model.biases, strict=True):
+                layer.weight.copy_(torch.from_numpy(W.T))
+                layer.bias.copy_(torch.from_numpy(b))
+        kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[self.task.optimizer]
+        rate = self.task.learning_rate
+        self.optimizer = kind(self.network.parameters(), lr=rate, fused=True)
+
+    def epoch(self, seed: int) -> tuple[float, float]:
+        task, losses = self.task, []
+        torch.set_num_threads(self.threads)  # one setting for the process, so for every variant
+        start = time.perf_counter()
+        for rows in torch.from_numpy(order(task, seed)).split(task.batch_size):
+            x, y = self.x.index_select(0, rows), self.y.index_select(0, rows)
+            self.optimizer.zero_grad(set_to_none=True)
+            # The smaller last batch runs eagerly: another shape is another compilation.
+            loss = (self.compiled if len(rows) == task.batch_size else self.loss)(x, y)
+            loss.backward()
+            self.optimizer.step()
+            losses.append(loss.detach() * len(rows))
+        mean = float(torch.stack(losses).sum()) / task.samples
+        return time.perf_counter() - start, mean
+
+    def parameters(self) -> list[Any]:
+        pairs = ((layer.weight.T, layer.bias) for layer in self.linear)
+        return [array.detach().numpy() for pair in pairs for array in pair]
+
+    def accuracy(self, x: Any, y: Any) -> float:
+        with torch.inference_mode():
+            pixels = torch.from_numpy(x).to(self.x.dtype) / 255
+            return float((self.network(pixels).argmax(1).numpy() == y).mean())

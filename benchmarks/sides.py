@@ -1,0 +1,107 @@
+"""`Side`: the near end of a worker's process, and runs of several sides in turn."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from benchmarks.peers import PEERS
+from benchmarks.task import Task
+
+ROOT = Path(__file__).parent.parent
+
+REST_SECONDS = 0.2
+"""Threads of OpenBLAS, OpenMP and XLA go on spinning for some milliseconds after a product. Without
+this pause they take a core from whoever runs next: fastmlp took 0.12 s instead of 0.064."""
+
+
+class SideError(Exception):
+    """A side cannot do what it was asked to; the text says why, in one line."""
+
+
+class Side:
+    """One peer in a process of its own, of ``threads`` threads; a context manager that ends it."""
+
+    def __init__(self, peer: str, threads: int) -> None:
+        missing = [name for name in PEERS[peer].needs if importlib.util.find_spec(name) is None]
+        if missing:
+            raise SideError(f"{' and '.join(missing)} not installed (pip install -e '.[peers]')")
+        self.peer = peer
+        self.threads = threads
+        self.variant = ""
+        self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", peer, str(threads)],
+            cwd=ROOT,
+            env=os.environ | {name: str(threads) for name in THREAD_SETTINGS},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.said,
+            text=True,
+        )
+
+    def __enter__(self) -> Side:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.process.kill()
+        self.process.communicate()
+        self.said.close()
+
+    def prepare(self, task: Task) -> dict[str, Any]:
+        """Choose the fastest variant and warm it up; what has to agree between sides."""
+        answer = self._ask(do="prepare", task=asdict(task))
+        self.variant = answer["variant"]
+        return answer
+
+    def run(self, seed: int) -> float:
+        """Seconds of one run, after a rest for the threads of the side before."""
+        time.sleep(REST_SECONDS)
+        return float(self._ask(do="run", seed=seed)["seconds"])
+
+    def _ask(self, **request: Any) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            print(json.dumps(request), file=self.process.stdin, flush=True)
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            self.said.seek(0)
+            last = self.said.read().strip().splitlines()[-1:] or ["without a word"]
+            raise SideError(f"its process ended with status {self.process.wait()}: {last[0]}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise SideError(answer["error"])
+        return answer
+
+
+THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def alternate(
+    sides: Mapping[str, Side], rounds: int, advance: Callable[[], None]
+) -> dict[str, list[float]]:
+    """``rounds`` runs of each side in turn, so that what else the machine does falls on all."""
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(rounds):
+        for name, side in sides.items():
+            seconds[name].append(side.run(seed=number + 2))
+        advance()
+    return seconds

@@ -1,0 +1,75 @@
+"""`Task`: one piece of work, described once for every side that does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fastmlp
+import reference
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a side is asked to do; travels to its process as JSON.
+
+    Attributes
+    ----------
+    samples : int
+        Rows of an epoch, or of the input of one prediction.
+    search : bool
+        Whether peers try every way they know, those too that take long to compile.
+    calls : int
+        Predictions in a row that make one measurement; 0: the task is an epoch of training.
+    """
+
+    layers: tuple[int, ...]
+    batch_size: int = 128
+    optimizer: str = "sgd"
+    learning_rate: float = 0.1
+    dtype: str = "float32"
+    data: str = "mnist"
+    samples: int = 60_000
+    threads: int = 1
+    search: bool = True
+    calls: int = 0
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of one epoch: 2 (2 n₁ n₂ + 3 Σ other layers) per sample."""
+        products = [n * m for n, m in zip(self.layers, self.layers[1:], strict=False)]
+        return self.samples * 2 * (3 * sum(products) - products[0])
+
+
+def initial(task: Task) -> Any:
+    """A NumPy network with the parameters that every side starts from."""
+    return reference.MLP(task.layers, dtype=task.dtype)
+
+
+def order(task: Task, seed: int) -> NDArray[np.int64]:
+    """Rows of the epoch, as `fastmlp.fit` with this seed takes them."""
+    if task.batch_size >= task.samples:
+        return np.arange(task.samples)
+    return np.random.default_rng((seed, 1)).permutation(task.samples)
+
+
+@cache
+def samples(data: str, count: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """``count`` samples and labels: uint8 of MNIST, or dense float32 Gaussians with any labels."""
+    if data == "mnist":
+        mnist = fastmlp.load_dataset("mnist")
+        return mnist.x_train[:count], mnist.y_train[:count]
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((count, 784), dtype=np.float32)
+    return x, rng.integers(0, 10, count)
+
+
+def floats(task: Task) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The task's samples as numbers of its dtype."""
+    x, y = samples(task.data, task.samples)
+    dtype = np.dtype(task.dtype)
+    return x.astype(dtype) * dtype.type(1 / 255 if x.dtype == np.uint8 else 1), y
