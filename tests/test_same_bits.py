@@ -1,5 +1,7 @@
 """Results are the same bits at any thread count, whatever lies in scratch memory."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -150,3 +152,31 @@ def test_following_the_masks_changes_no_bit(batch_size, dtype, optimizer, monkey
     assert masked == [101, 0, 101, 101, 0]
     for other in results[1:]:
         np.testing.assert_array_equal(other, results[0])
+
+
+@pytest.mark.parametrize("threads", [2, 3, 9])
+def test_shares_of_the_first_layer_follow_the_non_zeros_and_cover_it(threads):
+    from fastmlp.engine.step import ROW_COST
+    from fastmlp.training import _labelled
+
+    layers = [100, 40, 5]
+    x, y = problem(layers, 64, "float32")
+    x[:, 20:] = 0
+    results = []
+    for count in (1, threads):
+        model = fastmlp.MLP(layers)
+        samples = _labelled(model, x, y, "")
+        with Engine(model, 16, count, fastmlp.SGD()) as engine:
+            engine.train(samples, np.arange(64), 16, lambda *_: None)
+            shares = engine.workspace.buffers["shares"]
+        results.append(model.parameters)
+    np.testing.assert_array_equal(results[0], results[1])
+    assert shares[0] == 0
+    assert shares[-1] == 100
+    assert (np.diff(shares) >= 0).all()
+    # A share is too large by at most one unit of rows.
+    cost = ROW_COST + 16 * (np.arange(100) < 20)
+    most = max(cost[a:b].sum() for a, b in pairwise(shares))
+    assert most <= cost.sum() / threads + 8 * cost.max()
+    if threads == 2:
+        assert shares[1] < 50 - 8

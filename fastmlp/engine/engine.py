@@ -155,7 +155,7 @@ class Engine:
 
         The steps are taken as they would have been: their bits do not depend on the threads.
         """
-        job, most = self.workspace.job, self.team.threads
+        most = self.team.threads
         candidates = [2**k for k in range(most.bit_length()) if 2**k < most] + [most]
         segments = PROBE_ROUNDS * len(candidates)
         count = min(PROBE_STEPS, len(order) // batch_size // (2 * segments)) * batch_size
@@ -165,13 +165,13 @@ class Engine:
         ticks: dict[int, list[int]] = {threads: [] for threads in candidates}
         for k in range(segments):
             threads = candidates[k % len(candidates)]
-            job.threads = threads
+            self.workspace.use(threads)
             before = int(self._clocks[0].sum()) if k else 0
             part = order[k * count : (k + 1) * count]
             head = "softmax_cross_entropy"
             self._run(step.TRAIN, head, samples, part, batch_size, resumed=k > 0)
             ticks[threads].append(int(self._clocks[0].sum()) - before)
-        job.threads = min(candidates, key=lambda threads: min(ticks[threads]))
+        self.workspace.use(min(candidates, key=lambda threads: min(ticks[threads])))
         return segments * count
 
     def gradients_of(self, samples: Samples) -> Totals:
@@ -189,7 +189,7 @@ class Engine:
         ``out`` (n_samples, n_classes) is contiguous. False if a value of the samples is not finite.
         """
         self.bound = None
-        self.workspace.job.threads = min(threads, self.team.threads)
+        self.workspace.use(min(threads, self.team.threads))
         try:
             self._run(step.PREDICT, head, samples, out=out)
         except NonFiniteLossError:
@@ -200,7 +200,7 @@ class Engine:
         """Make ready for `predict_bound` of arrays like that of ``samples``."""
         order = np.arange(self.workspace.chunk_rows)
         self._prepare(step.PREDICT, head, samples, order, len(order))
-        self.workspace.job.threads = 1
+        self.workspace.use(1)
         self.team.cells[:] = 0
         self.bound = samples.kind, head
 
@@ -254,7 +254,7 @@ class Engine:
         self.team.run(
             self._call,
             lambda: watch(*self._totals()) if watch else None,
-            int(self.workspace.job.threads[0]),
+            int(self.workspace.jobs["threads"][0]),
             brief=len(order) * len(self.model.parameters) < BRIEF_PRODUCTS,
         )
         self._seconds += time.perf_counter() - start

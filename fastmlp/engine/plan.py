@@ -13,7 +13,7 @@ from fastmlp.kernels import activations
 from fastmlp.kernels.calls import address, epilogue_arguments, product_arguments
 from fastmlp.kernels.product import SCRATCH_BYTES, product
 from fastmlp.kernels.target import TARGET
-from fastmlp.kernels.tile import MASK_BITS, TILE_VECTORS
+from fastmlp.kernels.tile import MASK_BITS, TILE_ROWS, TILE_VECTORS
 
 _LAYER_FIELDS = (
     "n_in",
@@ -61,6 +61,7 @@ _JOB_FIELDS = (
     "order",  # int64 (rows,): the samples, in the order of the epoch
     "out",  # (rows, n_out): what PREDICT writes
     "cells",  # int64, see `sync`
+    "shares",  # int64 (threads + 1,): see `step.shares_of`
     "progress",  # float64 (PROGRESS_ITEMS,)
     "clocks",  # int64 (threads, PHASES)
     # Sizes of these.
@@ -141,7 +142,7 @@ class Workspace:
         score_stride = row_stride(self.chunk_rows, dtype)
         self.jobs = np.zeros(1, dtype=JOB)
         self.job = job = self.jobs.view(np.recarray)
-        job.threads, job.chunk_rows = threads, self.chunk_rows
+        job.chunk_rows = self.chunk_rows
         job.scratch_items = SCRATCH_BYTES // dtype.itemsize
         job.square_rows = hidden
         job.row_words = words
@@ -159,13 +160,23 @@ class Workspace:
             "scores": aligned_zeros(2 * score_stride, dtype),
             "zeros": aligned_zeros(widest, dtype),
             "one": np.ones(1, dtype=dtype),
+            "shares": np.zeros(threads + 1, dtype=integers),
             "progress": np.zeros(PROGRESS_ITEMS),
             "clocks": aligned_zeros(threads * PHASES, integers),
         }
         for name, buffer in self.buffers.items():
             job[name] = buffer.ctypes.data
+        self.use(threads)
         job.product = address(product, product_arguments, dtype)
         job.store = address(activations.identity, epilogue_arguments, dtype)
+
+    def use(self, threads: int) -> None:
+        """Let ``threads`` threads, of those that there is room for, take part in the next job."""
+        if threads != int(self.jobs["threads"][0]) or not self.buffers["shares"].any():
+            self.job.threads = threads
+            units = math.ceil(int(self.layers["n_in"][0]) / TILE_ROWS)
+            shares = [TILE_ROWS * (units * t // threads) for t in range(threads)]
+            self.buffers["shares"][: threads + 1] = [*shares, self.layers["n_in"][0]]
 
     def _place(self, columns: int, dtype: np.dtype) -> tuple[int, int]:
         stride = row_stride(columns, dtype)
