@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +29,12 @@ class Optimizer:
     def hyperparameters(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """What the update needs to know in each of the ``steps``, which are counted from 1.
 
-        A row for each step; its columns are the update's.
+        A row for each step, or one if all are equal; its columns are the update's.
         """
         raise NotImplementedError
+
+    def check_dtype(self, dtype: np.dtype[Any]) -> None:
+        """ValueError if a setting has no place among the numbers of ``dtype``."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class SGD(Optimizer):
 
     def hyperparameters(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Columns: lr."""
-        return np.full((len(steps), 1), self.lr)
+        return np.full((1, 1), self.lr)
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Adam(Optimizer):
     betas : (float, float), default (0.9, 0.999)
         Decay of the running mean m and of the running mean square v, 0 or more and below 1.
     eps : float, default 1e-8
-        Added to the root of the mean square, finite and above 0.
+        Added to the root of the mean square, finite and above 0, in the model's dtype too.
     """
 
     name = "adam"
@@ -80,13 +83,21 @@ class Adam(Optimizer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lr", check_number("lr", self.lr, least=0))
-        try:
-            b1, b2 = self.betas
-        except (TypeError, ValueError):
-            raise TypeError(f"betas must be a pair of numbers, not {shown(self.betas)}") from None
-        betas = tuple(check_number(f"betas[{k}]", b, 0, 1) for k, b in enumerate((b1, b2)))
+        # A set would be a pair in no order.
+        if not isinstance(self.betas, Sequence) or len(self.betas) != 2:
+            raise TypeError(f"betas must be a pair of numbers, not {shown(self.betas)}")
+        betas = tuple(check_number(f"betas[{k}]", b, 0, 1) for k, b in enumerate(self.betas))
         object.__setattr__(self, "betas", betas)
-        object.__setattr__(self, "eps", check_number("eps", self.eps, least=math.ulp(0.0)))
+        object.__setattr__(self, "eps", check_number("eps", self.eps))
+        if self.eps <= 0:
+            raise ValueError(f"eps must be a finite number above 0, not {self.eps}")
+
+    def check_dtype(self, dtype: np.dtype[Any]) -> None:
+        """An eps of 0 would make 0 / 0 of a gradient of 0; an infinite one would stop all steps."""
+        with np.errstate(over="ignore", under="ignore"):
+            eps = dtype.type(self.eps)
+        if not 0 < eps < np.inf:
+            raise ValueError(f"eps must be above 0 and finite in {dtype}, not {self.eps}")
 
     def hyperparameters(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Columns: lr / (1 - b1^t), b1, 1 - b1, b2, 1 - b2, (1 - b2^t)^(-1/2), eps."""

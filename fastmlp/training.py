@@ -160,6 +160,7 @@ def fit(
     epochs = check_integer("epochs", epochs, 0)
     rows = _check_batch_size(batch_size, samples.count)
     optimizer = _check_optimizer(optimizer)
+    optimizer.check_dtype(model.dtype)
     seed = check_integer("seed", seed, 0)
     if not isinstance(shuffle, bool):
         raise TypeError(f"shuffle must be True or False, not {shown(shuffle)}")

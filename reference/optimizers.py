@@ -88,7 +88,11 @@ class Adam(Optimizer):
         object.__setattr__(self, "eps", check_positive("eps", self.eps))
 
     def start(self, V: Array) -> Moments:
-        """m = v = 0, t = 0."""
+        """m = v = 0, t = 0. An eps that is 0 or infinite in the dtype of V is refused."""
+        with np.errstate(over="ignore", under="ignore"):
+            eps = V.dtype.type(self.eps)
+        if not 0 < eps < math.inf:
+            raise ValueError(f"eps must be > 0 and finite in {V.dtype}, got {self.eps}")
         return Moments(np.zeros_like(V), np.zeros_like(V))
 
     def update(self, V: Array, dV: Array, state: Moments) -> None:

@@ -184,6 +184,25 @@ def test_a_bad_adam_is_refused(name, case):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_betas_without_an_order_are_refused(name):
+    assert_refused(lambda: IMPLEMENTATIONS[name].Adam(betas={0.9, 0.99}), TypeError, "betas", "0.9")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("eps", [1e-50, 1e300])
+def test_an_eps_that_the_dtype_cannot_hold_is_refused_before_any_work(name, eps):
+    implementation = IMPLEMENTATIONS[name]
+    x, y, optimizer = np.ones((4, 3)), np.array([0, 1, 0, 1]), implementation.Adam(eps=eps)
+
+    def train(dtype):
+        model = implementation.MLP([3, 2], dtype=dtype)
+        implementation.fit(model, x, y, epochs=1, optimizer=optimizer)
+
+    assert_refused(lambda: train("float32"), ValueError, "eps", str(eps))
+    train("float64")
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_adam_takes_every_kind_of_number_at_the_ends_of_what_is_allowed(name):
     optimizer = IMPLEMENTATIONS[name].Adam(0, [np.float32(0.5), 0], np.float64(1e300))
     assert optimizer == IMPLEMENTATIONS[name].Adam(0.0, (0.5, 0.0), 1e300)

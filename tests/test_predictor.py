@@ -173,3 +173,18 @@ def test_a_copy_predicts_with_its_own_weights():
         other.weights[0][...] = 0
         assert (other.predict_proba(x) != before).any()
         np.testing.assert_array_equal(model.predict_proba(x), before)
+
+
+def test_small_inputs_leave_what_the_team_has_learned_of_waiting(monkeypatch):
+    from fastmlp.kernels.sync import LONG_YIELD, PATIENCE, SPINS
+
+    monkeypatch.setattr("fastmlp.engine.engine.available_cores", lambda: 2)
+    model, x = model_and_input(1)
+    predictor = model.predictor(threads=2)
+    for _ in range(2):
+        predictor.predict_proba(x)
+        with pytest.raises(ValueError, match="finite"):
+            predictor.predict_proba(np.full_like(x, np.nan))
+    cells = predictor._engines[0].team.cells
+    assert cells[PATIENCE] == SPINS
+    assert cells[LONG_YIELD] > 0

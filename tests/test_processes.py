@@ -118,6 +118,21 @@ print(in_a_fork(lambda: train(layers=(50, 20, 20, 10)) != expected))
 
 
 @needs_fork
+def test_a_predictor_whose_threads_wait_predicts_in_a_fork_too():
+    script = """
+import fastmlp.predictor
+fastmlp.predictor.PRODUCTS_PER_THREAD = 1  # large enough for two threads
+with fastmlp.MLP([50, 64, 10]).predictor(threads=2) as predictor:
+    expected = predictor.predict_proba(x).tobytes()
+    print(sum(thread.name.startswith("fastmlp-") for thread in threading.enumerate()))
+    for _ in range(2):
+        print(in_a_fork(lambda: predictor.predict_proba(x).tobytes() == expected))
+        print(predictor.predict_proba(x).tobytes() == expected)
+"""
+    assert printed(TRAIN + FORK + script) == ["2", *["True"] * 4]
+
+
+@needs_fork
 def test_a_fork_while_another_thread_trains_trains_to_the_same_bits():
     assert printed(TRAIN + FORK + DURING) == ["True"] * 10
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -43,7 +42,7 @@ class Totals(NamedTuple):
 
 
 class NonFiniteLossError(FloatingPointError):
-    """A loss became NaN or infinite.
+    """A loss, or an input of a prediction, is NaN or infinite.
 
     Attributes
     ----------
@@ -125,12 +124,7 @@ class Engine:
     def __enter__(self) -> Engine:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.team.close()
 
     def train(
@@ -201,7 +195,7 @@ class Engine:
         order = np.arange(self.workspace.chunk_rows)
         self._prepare(step.PREDICT, head, samples, order, len(order))
         self.workspace.use(1)
-        self.team.cells[:] = 0
+        self.team.clear()
         self.bound = samples.kind, head
 
     def predict_bound(self, x: NDArray[Any], out: NDArray[Any]) -> bool:
@@ -212,7 +206,7 @@ class Engine:
         step.bind(self.workspace.jobs, self._alive[-1], x, out)
         self._call(0)
         if self.team.cells[FAILED]:
-            self.team.cells[FAILED] = 0
+            self.team.clear()
             return False
         return True
 

@@ -39,6 +39,9 @@ from fastmlp.kernels.views import array, block, matrix
 
 INT64, FLOAT64 = np.dtype(np.int64), np.dtype(np.float64)
 
+LINE_ITEMS = 8
+"""float64 or int64 to a cache line."""
+
 PREDICT, SCORE, GRADIENT, TRAIN = 0, 1, 2, 3
 """Modes: the head's output into ``out``; losses and hits only; dW and db into ``gradients``; the
 optimiser's update."""
@@ -51,7 +54,8 @@ GATHER, FORWARD, HEAD, BACKWARD, UPDATE, WAIT, PHASES = 0, 1, 2, 3, 4, 5, 8
 
 
 ROW_COST = 6
-"""What a row of W_1 costs besides its products, in non-zeros."""
+"""What a row of W_1 costs besides its products, in non-zeros. 784 rows x 128 without any took 4 us
+if skipped and 11 if not, the products of MNIST's 19,000 at batch 128 took 25: 4 to 11 of them."""
 
 
 @inner
@@ -300,9 +304,10 @@ def update(job, layers, T, h, rows, thread, continued, final):
     ones = matrix(job.one, dtype, 0, 1, rows, 0, 0)
     for l in range(len(layers)):
         p = layers[l]
-        begin, end = share(p.n_in, TILE_ROWS, thread, job.threads)
         if l == 0:
             begin, end = shares_of(job)[thread], shares_of(job)[thread + 1]
+        else:
+            begin, end = share(p.n_in, TILE_ROWS, thread, job.threads)
         if begin == end:
             continue
         A, dZ = inputs(job, p, dtype, 0, rows), errors(job, p, dtype, 0, rows)
@@ -404,7 +409,3 @@ def run(jobs, layers, hyper, thread):
             now = lap(clocks, WAIT, now)
             if atomic_load(cells, HALT):
                 return
-
-
-LINE_ITEMS = 8
-"""float64 or int64 to a cache line."""

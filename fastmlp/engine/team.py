@@ -44,15 +44,26 @@ class Team:
         self.cells[LONG_YIELD] = LONG_YIELD_TICKS
         self._task: Callable[[int], None] | None = None
         self._error: BaseException | None = None
-        self._begin = [threading.Semaphore(0) for _ in range(threads)]
-        self._ended = threading.Semaphore(0)
         self._members: list[threading.Thread] = []
+        self._make_semaphores()
+
+    def _make_semaphores(self) -> None:
+        self._begin = [threading.Semaphore(0) for _ in range(self.threads)]
+        self._ended = threading.Semaphore(0)
 
     def calibrate(self, ticks_per_second: float) -> None:
         """Learn the rate of the processor's clock, which a job has counted."""
         self.cells[LONG_YIELD] = int(LONG_YIELD_SECONDS * ticks_per_second)
 
+    def clear(self) -> None:
+        """Forget how the last job ended; what waiting has learned stays."""
+        self.cells[:PATIENCE] = 0
+
     def _start(self) -> None:
+        if not all(member.is_alive() for member in self._members):
+            # After a fork: threads of the parent, which still stand in line at the semaphores.
+            self._members.clear()
+            self._make_semaphores()
         while len(self._members) < self.threads:
             k = len(self._members)
             member = threading.Thread(
@@ -86,7 +97,7 @@ class Team:
         An exception in ``watch``, Ctrl-C among them, stops the job cleanly and is raised again. A
         ``brief`` task of a team of one is called here, without the 60 us of a change of thread.
         """
-        self.cells[:PATIENCE] = 0
+        self.clear()
         threads = threads or self.threads
         if brief and threads == 1:
             task(0)

@@ -67,7 +67,7 @@ def lowest_bit(word):
 @inner
 def next_run(occupied, r, rows, tile_rows):
     """The rows [begin, end) of the next run of occupied tiles, from row r on; empty at the end."""
-    ahead = occupied >> (r // tile_rows)
+    ahead = occupied >> min(r // tile_rows, 63)  # a shift by 64 is undefined
     skipped = lowest_bit(ahead)
     begin = r + skipped * tile_rows
     end = begin + lowest_bit(~(ahead >> min(skipped, 63))) * tile_rows
