@@ -271,8 +271,9 @@ def _compiled(
     model: MLP, rows: int, threads: int, optimizer: Optimizer, fewer: bool, samples: Samples
 ) -> Engine:
     """Make the engine, compiling its kernels or loading them from the cache."""
-    from fastmlp.engine.engine import Engine
+    from fastmlp.engine.engine import Engine, compile_for
 
+    compile_for(model, optimizer, samples.kind)
     engine = Engine(model, rows, threads, optimizer, fewer)
     engine.compile(samples)
     return engine

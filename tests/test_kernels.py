@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastmlp.engine.layout import aligned_zeros, parameter_layout, parameter_views, row_stride
+from fastmlp.engine.step import share
 from fastmlp.kernels import activations, gather, losses, updates
 from fastmlp.kernels.calls import (
     address,
@@ -20,13 +21,13 @@ from fastmlp.kernels.calls import (
     head_arguments,
     product_arguments,
 )
-from fastmlp.kernels.compilation import inner
 from fastmlp.kernels.masks import mark_row, transpose_masks
 from fastmlp.kernels.product import SCRATCH_BYTES, product
 from fastmlp.kernels.simd import JIT, exp, lanes, load, store
 from fastmlp.kernels.target import TARGET
 from fastmlp.kernels.tile import MASK_BITS, TILE_ROWS
 from fastmlp.kernels.transpose import transpose
+from tests.jitted import jitted
 
 DTYPES = ["float32", "float64"]
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
@@ -47,27 +48,32 @@ def as_view(A):
     return np.lib.stride_tricks.as_strided(A, A.shape, A.strides)
 
 
-@inner
+@jitted
 def run_epilogue(kernel, T, D, M, h):
     call_epilogue(kernel, T, D, M, h)
 
 
-@inner
+@jitted
 def run_product(kernel, A, masks, B, S, D, M, h, T, epilogue, skip):
     call_product(kernel, A, masks, B, S, D, M, h, T, epilogue, skip)
 
 
-@inner
+@jitted
 def run_head(kernel, Z, labels, order, first, D, scores, scale):
     call_head(kernel, Z, labels, order, first, D, scores, scale)
 
 
-@inner
+@jitted
 def run_gather(kernel, source, order, first, X, masks, found, scale):
     call_gather(kernel, source, order, first, X, masks, found, scale)
 
 
-@inner
+@jitted
+def call_share(items, unit, thread, threads):
+    return share(items, unit, thread, threads)
+
+
+@jitted
 def apply_exp(x, out):
     for j in range(0, x.shape[1], lanes(x)):
         store(out, 0, j, exp(load(x, 0, j)))
@@ -183,7 +189,7 @@ def test_rows_without_a_bit_are_skipped_only_where_asked(dtype):
         assert not run_product_on(A, masks, B, S, dtype, skip)[16:].any()
 
 
-@inner
+@jitted
 def apply_masks(X, masks):
     total = 0
     for r in range(X.shape[0]):
@@ -191,7 +197,7 @@ def apply_masks(X, masks):
     return total
 
 
-@inner
+@jitted
 def apply_transpose_masks(masks, begin, end, out):
     transpose_masks(masks, begin, end, out)
 
@@ -203,7 +209,7 @@ def whole_squares(rows, columns):
     return as_view(buffer.T[:rows])
 
 
-@inner
+@jitted
 def apply_transpose(A, D):
     transpose(A, D)
 
@@ -394,11 +400,9 @@ def test_gathers_take_rows_in_the_given_order(n, dtype):
 @settings(deadline=None)
 @given(st.integers(0, 5000), st.sampled_from([1, 8, 16]), st.integers(1, 20))
 def test_shares_cover_everything_once_in_whole_units(items, unit, threads):
-    from fastmlp.engine.step import share
-
     end = 0
     for thread in range(threads):
-        begin, next_end = share(items, unit, thread, threads)
+        begin, next_end = call_share(items, unit, thread, threads)
         assert begin == end
         assert begin % unit == 0 or begin == items
         assert next_end - begin <= unit * math.ceil(math.ceil(items / unit) / threads)

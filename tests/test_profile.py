@@ -14,11 +14,11 @@ import fastmlp
 from fastmlp.config import TrainConfig
 from fastmlp.engine.engine import Engine
 from fastmlp.kernels import peak
-from fastmlp.kernels.compilation import inner
 from fastmlp.kernels.simd import fma, lanes, load, store
 from fastmlp.kernels.target import TARGET
 from fastmlp.result import profile_of, profile_table_of
 from fastmlp.training import PHASES, History
+from tests.jitted import jitted
 
 ROOT = Path(__file__).resolve().parents[1]
 DTYPES = ["float32", "float64"]
@@ -216,7 +216,7 @@ def test_histories_do_not_share_their_seconds():
 # --- the peak -------------------------------------------------------------------------------------
 
 
-@inner
+@jitted
 def apply_fma(x, y, z, out):
     for j in range(0, x.shape[1], lanes(x)):
         store(out, 0, j, fma(load(x, 0, j), load(y, 0, j), load(z, 0, j)))

@@ -38,10 +38,10 @@ def test_a_brief_task_of_one_runs_in_the_calling_thread():
 
 
 def test_an_exception_in_one_thread_reaches_the_caller_and_ends_the_others():
-    from fastmlp.kernels.compilation import inner
     from fastmlp.kernels.sync import barrier
+    from tests.jitted import jitted
 
-    @inner
+    @jitted
     def wait(cells):
         barrier(cells, 3)
 
@@ -61,10 +61,10 @@ def test_an_exception_in_one_thread_reaches_the_caller_and_ends_the_others():
 @pytest.mark.parametrize("longest", [-1, 2**62])
 def test_after_a_long_yield_the_next_waits_sleep(longest):
     """Every yield counts as long, or none does: thread 0 comes when the other has waited so."""
-    from fastmlp.kernels.compilation import inner
     from fastmlp.kernels.sync import BACKOFF, DOZES, LONG_YIELD, barrier
+    from tests.jitted import jitted
 
-    @inner
+    @jitted
     def pass_barriers(cells, count):
         for _ in range(count):
             barrier(cells, 2)
@@ -151,6 +151,7 @@ def test_as_many_threads_take_the_step_as_were_asked_for(monkeypatch):
             seen.add((int(jobs[0].threads), thread, threading.get_ident()))
         return run(jobs, layers, hyper, thread)
 
+    spy.compile = run.compile
     monkeypatch.setattr(step, "run", spy)
     x, y = problem([30, 5], 100, "float32")
     model = fastmlp.MLP([30, 17, 5])
@@ -177,6 +178,7 @@ def test_small_steps_are_timed_with_fewer_threads_unless_a_number_is_given(monke
         epoch.train_loss
         for epoch in fastmlp.fit(expected, x, y, epochs=3, batch_size=32, threads=1).epochs
     ]
+    spy.compile = run.compile
     monkeypatch.setattr(step, "run", spy)
     monkeypatch.setattr("fastmlp.threads.PRODUCTS_PER_THREAD", 1)
     monkeypatch.setattr("fastmlp.threads.available_cores", lambda: 3)

@@ -10,16 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.engine import step
+from fastmlp.engine.cold_start import compile_step
 from fastmlp.engine.layout import BRIEF_PRODUCTS, aligned_zeros
 from fastmlp.engine.plan import Workspace
 from fastmlp.engine.team import Team
-from fastmlp.kernels import gather, losses
+from fastmlp.kernels import activations, gather, losses
 from fastmlp.kernels.calls import (
     address,
     epilogue_arguments,
     gather_arguments,
     head_arguments,
+    product_arguments,
 )
+from fastmlp.kernels.product import product
 from fastmlp.kernels.sync import FAILED
 from fastmlp.kernels.updates import HYPERPARAMETERS, UPDATES
 from fastmlp.threads import available_cores
@@ -72,6 +75,21 @@ CALIBRATION_SECONDS = 2e-3
 
 PROBE_STEPS, PROBE_ROUNDS = 50, 3
 """Steps in which a number of threads is timed, and how often; the least time counts."""
+
+
+def compile_for(model: MLP, optimizer: Optimizer, kind: str) -> None:
+    """Compile what training on samples of ``kind`` needs, or load it from the cache."""
+    functions = (activations.identity, *activations.ACTIVATIONS[model.activation])
+    epilogues = (*functions, UPDATES[optimizer.name].kernel)
+    compile_step(
+        [
+            (product, product_arguments),
+            (GATHERS[kind], gather_arguments),
+            (HEADS["softmax_cross_entropy"], head_arguments),
+            *((function, epilogue_arguments) for function in epilogues),
+        ],
+        model.dtype,
+    )
 
 
 class Engine:

@@ -349,7 +349,7 @@ def lap(clocks, phase, since):
     return now
 
 
-@jit()
+@jit(from_python=True)
 def bind(jobs, source, x, out):
     """Make ``x`` (rows, n_features) the input of the job, and ``out`` where PREDICT writes."""
     source[0, 0], source[0, 1] = x.ctypes.data, x.size
@@ -358,7 +358,7 @@ def bind(jobs, source, x, out):
     job.out = out.ctypes.data
 
 
-@jit()
+@jit(from_python=True)
 def run(jobs, layers, hyper, thread):
     """Every batch of the job's order, as thread ``thread`` of its team.
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import llvmlite
 import numba
+from numba.core.runtime.nrt import rtsys
 
 from fastmlp.paths import cache_directory
 
 
 @cache
-def _kernel_cache() -> str | None:
+def kernel_cache() -> str | None:
     """Folder of compiled kernels, or None where no folder can be written.
 
     Its name holds a digest of every source file that ends up in a kernel: numba's own check sees
@@ -44,6 +45,10 @@ def _kernel_cache() -> str | None:
     return str(folder)
 
 
+KNOWN_NUMBA = (0, 68)
+"""The latest version of which it is known what loading a kernel needs."""
+
+
 class _TolerantCache:
     """numba's cache of one function, of which a failure costs time and not the run.
 
@@ -60,7 +65,13 @@ class _TolerantCache:
     def load_overload(self, *arguments: Any) -> Any:
         """What is kept, or None where it cannot be read."""
         try:
-            return self._cache.load_overload(*arguments)
+            if numba.version_info.short > KNOWN_NUMBA:
+                return self._cache.load_overload(*arguments)
+            # numba's own first registers all that can be compiled, by way of which it imports
+            # scipy.linalg: 0.3 of the 0.65 s until kernels are loaded. They link to its allocator
+            # alone; what is compiled later registers the rest.
+            rtsys.initialize(arguments[-1])
+            return self._cache._load_overload(*arguments)
         except Exception:
             with contextlib.suppress(OSError):
                 self._cache.flush()  # forget the damaged index; what is compiled now replaces it
@@ -83,20 +94,46 @@ def _warn_not_kept(reason: str) -> None:
     )
 
 
-def jit(*signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """numba's ``njit`` with the GIL released, NumPy's division and the project's kernel cache."""
+def _refuse_python(compiled: Any) -> None:
+    """Let a call from Python fail with a TypeError: without wrappers it would be one of address 0.
+
+    What is compiled is not entered into the table that such a call looks at.
+    """
+
+    def add_overload(result: Any) -> None:
+        compiled.overloads[tuple(result.signature.args)] = result
+
+    def refuse(*arguments: Any, **settings: Any) -> None:
+        raise TypeError(f"{compiled.__name__} can be called from jitted code only")
+
+    compiled.add_overload, compiled._compile_for_args = add_overload, refuse
+
+
+OPTIONS = {"nogil": True, "error_model": "numpy"}
+
+NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""For what only jitted code calls, and Python never can: without the code that unpacks Python's
+objects for each argument a cold start took 9.3 s instead of 11.9."""
+
+
+def jit(*signature: Any, from_python: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """numba's ``njit`` with the GIL released, NumPy's division and the project's kernel cache.
+
+    ``from_python``: whether Python calls it, or only jitted code, by its address.
+    """
+    options = OPTIONS if from_python else OPTIONS | NO_WRAPPERS
 
     def decorate(function: Callable[..., Any]) -> Any:
         if numba.config.DISABLE_JIT:
             return function
-        folder = _kernel_cache()
+        folder = kernel_cache()
         previous = numba.config.CACHE_DIR
         # numba reads the folder once, when it decorates.
         numba.config.CACHE_DIR = folder or previous
         try:
-            compiled = numba.njit(nogil=True, error_model="numpy", cache=folder is not None)(
-                function
-            )
+            compiled = numba.njit(cache=folder is not None, **options)(function)
+            if not from_python:
+                _refuse_python(compiled)
         finally:
             numba.config.CACHE_DIR = previous
         if folder is not None:
@@ -108,5 +145,20 @@ def jit(*signature: Any) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
-# Called from other jitted code only: compiled into its caller, so it needs no cache of its own.
-inner = numba.njit(nogil=True, error_model="numpy")
+def inner(function: Callable[..., Any]) -> Any:
+    """For what is compiled into the jitted code that calls it: it needs no cache of its own.
+
+    numba would compile it anew for each literal among its arguments: 16 of 63 times in a cold
+    start.
+    """
+    compiled = numba.njit(**OPTIONS, **NO_WRAPPERS)(function)
+    if not numba.config.DISABLE_JIT:
+        template_of = compiled.get_call_template
+
+        def without_literals(args: Any, kws: Any) -> Any:
+            kws = {name: numba.types.unliteral(kind) for name, kind in kws.items()}
+            return template_of(tuple(map(numba.types.unliteral, args)), kws)
+
+        compiled.get_call_template = without_literals
+        _refuse_python(compiled)
+    return compiled

@@ -19,7 +19,7 @@ PIECES = 16
 """Shortest measurements to the whole time; the best of them counts, as others may use the core."""
 
 
-@jit()
+@jit(from_python=True)
 def chains(A: Any, count: int) -> Any:
     """Sum of all lanes of CHAINS vectors after x = x / 2 + 1, ``count`` times, from x = 0, 1, ...
 
