@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from fastmlp.engine.engine import Engine
     from fastmlp.model import MLP
 
+UINT8 = np.dtype(np.uint8)
+"""Compared with a dtype in 0.04 us, ``np.uint8`` in 0.11."""
+
 
 class Predictor:
     """Prediction with one model; made by `MLP.predictor`.
@@ -99,7 +102,7 @@ class Predictor:
         model = self._model
         if type(x) is np.ndarray and x.ndim == 2 and 0 < x.shape[0] <= self._quick_rows:
             quick = (
-                (x.dtype == model.dtype or x.dtype == np.uint8)
+                (x.dtype == model.dtype or x.dtype == UINT8)
                 and x.shape[1] == model.layers[0]
                 and x.flags.c_contiguous
                 and x.flags.aligned
@@ -122,7 +125,7 @@ class Predictor:
             engine = self._new_engine()
         try:
             if samples is None:
-                kind = "uint8" if x.dtype == np.uint8 else "float"
+                kind = "uint8" if x.dtype == UINT8 else "float"
                 if engine.bound != (kind, head):
                     scale = model.uint8_scale if kind == "uint8" else 1.0
                     rows, columns = x.shape

@@ -221,12 +221,10 @@ class Engine:
 
         ``x`` is contiguous and of the dtype that `bind` was given; no argument is checked.
         """
-        step.bind(self.workspace.jobs, self._alive[-1], x, out)
-        self._call(0)
-        if self.team.cells[FAILED]:
-            self.team.clear()
-            return False
-        return True
+        workspace = self.workspace
+        return bool(
+            step.predict(workspace.jobs, workspace.layers, self._hyper, self._source, x, out)
+        )
 
     def compile(self, samples: Samples) -> None:
         """Compile what `train` needs, or load it from the cache, without a step."""
@@ -302,7 +300,7 @@ class Engine:
             self._hyper[: len(rows), : rows.shape[1]] = rows
         source = addresses_of(samples.arrays)
         # Addresses do not keep what is there alive.
-        self._alive = (samples, order, out, source)
+        self._alive, self._source = (samples, order, out), source
         job.mode, job.rows, job.batch_size = mode, len(order), batch_size
         job.source, job.n_arrays = source.ctypes.data, len(source)
         job.labels, job.n_labels = samples.labels.ctypes.data, len(samples.labels)
