@@ -125,6 +125,7 @@ def product(
             for k in range(0, max(K, 1), depth):
                 k_count = min(depth, K - k)
                 words = (k_count + MASK_BITS - 1) // MASK_BITS if masked else 0
+                ask = 1 if k == 0 else 0
                 begin, end = next_run(occupied, 0, rows, tile_rows)
                 while begin < end:
                     count = end - begin
@@ -136,7 +137,7 @@ def product(
                         block(masks, i + begin, k // MASK_BITS, count, words),
                         block(D, i + begin, j, count, columns),
                         block(M, i + begin, j, count, columns),
-                        *(planes, vector_count),
+                        *(planes, vector_count, ask),
                     )
                     begin, end = next_run(occupied, end, rows, tile_rows)
                 start = sums

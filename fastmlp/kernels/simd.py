@@ -313,9 +313,9 @@ def _load_bytes(typingctx, x, i, j, A):
     return vector(x, i, j, A), codegen
 
 
-def emit_prefetch(builder: ir.IRBuilder, pointer: ir.Value) -> None:
-    """Ask for a cache line: for reading, to be kept in every level, data."""
-    hints = [ir.Constant(ir.IntType(32), value) for value in (0, 3, 1)]
+def emit_prefetch(builder: ir.IRBuilder, pointer: ir.Value, write: bool = False) -> None:
+    """Ask for a cache line: for reading or to write to it, to be kept in every level, data."""
+    hints = [ir.Constant(ir.IntType(32), value) for value in (int(write), 3, 1)]
     call_llvm(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, *hints])
 
 

@@ -39,19 +39,30 @@ _WORD = ir.IntType(64)
 
 
 def _numpy_tiles(
-    T: Any, A: Any, B: Any, S: Any, masks: Any, D: Any, M: Any, planes: int, vectors: int
+    T: Any,
+    A: Any,
+    B: Any,
+    S: Any,
+    masks: Any,
+    D: Any,
+    M: Any,
+    planes: int,
+    vectors: int,
+    ask: int,
 ) -> None:
     T[...] = S + A @ B[: A.shape[1]]
 
 
-def _tiles(typingctx, T, A, B, S, masks, D, M, planes, vectors):
+def _tiles(typingctx, T, A, B, S, masks, D, M, planes, vectors, ask):
     """T = S + A @ B, tile by tile; T and S (rows, vectors * lanes).
 
     Matrices have contiguous rows, but for A and its masks, whose strides are free: A may be a
     transposed view, and S and A may repeat one row or one number (stride 0). ``masks`` (int64) has
     a row for each row of A, in which bit k says that the item k is not zero; without columns: all
-    are taken. Of D, where the epilogue will write, and of the ``planes`` of M that it will use, the
-    lines that belong to a dense tile are asked for before it.
+    are taken. If ``ask`` is 1, the lines of D, where the epilogue will write, are asked for before
+    each tile, and before a dense one those of the ``planes`` of M, which the epilogue will use. To
+    write to what another core has read a core must ask that core: on two cores of an Intel server
+    (Emerald Rapids) an update took 71 us without, 63 with; on Zen 5 the same with and without.
     """
 
     def codegen(context, builder, sig, args):
@@ -72,7 +83,7 @@ def _tiles(typingctx, T, A, B, S, masks, D, M, planes, vectors):
         return context.get_dummy_value()
 
     word = types.intp
-    return types.void(T, A, B, S, masks, D, M, word, word), codegen
+    return types.void(T, A, B, S, masks, D, M, word, word, word), codegen
 
 
 def _emit_tiles(
@@ -114,7 +125,7 @@ class _Tile:
         self.lanes, self.item = vector_type(dtype).lanes, dtype.bitwidth // 8
         self.scalar = context.get_value_type(dtype)
         self.vector = ir.VectorType(self.scalar, self.lanes)
-        self.planes = args[7]
+        self.planes, self.ask = args[7], args[9]
 
         def view(position: int) -> tuple[ir.Value, list[ir.Value]]:
             array = context.make_array(sig.args[position])(context, builder, value=args[position])
@@ -139,23 +150,24 @@ class _Tile:
         places = (self.at(address, v, self.lanes * self.item) for v in range(self.vectors))
         return [self.builder.inttoptr(place, self.vector.as_pointer()) for place in places]
 
-    def prefetch(self, address: ir.Value) -> None:
+    def prefetch(self, address: ir.Value, write: bool = False) -> None:
         """Ask for the lines of the tile's vectors in the row that starts at ``address``."""
         for place in range(0, self.vectors * self.lanes * self.item, LINE_BYTES):
             line = self.builder.inttoptr(self.at(address, place, 1), ir.IntType(8).as_pointer())
-            emit_prefetch(self.builder, line)
+            emit_prefetch(self.builder, line, write)
 
     def emit(self, row: ir.Value, height: int) -> None:
         """The tile of ``height`` rows from ``row`` on."""
         builder, vector, item = self.builder, self.vector, self.item
-        if not self.masked:
+        with builder.if_then(builder.icmp_signed("!=", self.ask, _int(0))):
             for r in range(height):
-                self.prefetch(self.row_of(self.D, row, r))
-            with cgutils.for_range(builder, self.planes) as loop:
-                # A row of M holds its planes one after another.
-                stride = builder.sdiv(self.M[1][0], self.planes)
-                for r in range(height):
-                    self.prefetch(self.at(self.row_of(self.M, row, r), loop.index, stride))
+                self.prefetch(self.row_of(self.D, row, r), write=True)
+            if not self.masked:
+                with cgutils.for_range(builder, self.planes) as loop:
+                    # A row of M holds its planes one after another.
+                    stride = builder.sdiv(self.M[1][0], self.planes)
+                    for r in range(height):
+                        self.prefetch(self.at(self.row_of(self.M, row, r), loop.index, stride))
         # sums = S. LLVM turns these stack slots into registers.
         sums = [
             [cgutils.alloca_once(builder, vector) for _ in range(self.vectors)]
