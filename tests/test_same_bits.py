@@ -141,7 +141,7 @@ def test_following_the_masks_changes_no_bit(batch_size, dtype, optimizer, monkey
     x, y = sparse_problem(layers, 250, dtype, 0.2)
     results, masked = [], []
     for percent, threads in [(101, 1), (0, 1), (101, 2), (101, 3), (0, 3)]:
-        monkeypatch.setattr("fastmlp.engine.plan._masked_percent", lambda *_, p=percent: p)
+        monkeypatch.setattr("fastmlp.engine.plan._masked_from", lambda *_, p=percent: (p, 1))
         model = fastmlp.MLP(layers, dtype=dtype)
         fastmlp.fit(
             model, x, y, epochs=2, batch_size=batch_size, threads=threads, optimizer=optimizer

@@ -12,6 +12,7 @@ class ApiTrainer:
     """Epochs by ``fit``, whose own clock is the one that counts."""
 
     implementation: ModuleType
+    threads: int | None
 
     def __init__(self, task: Task, variant: str) -> None:
         self.task = task
@@ -33,7 +34,7 @@ class ApiTrainer:
             batch_size=self.task.batch_size,
             optimizer=self.optimizer,
             seed=seed,
-            threads=self.task.threads,
+            threads=self.threads,
         )
         return history.epochs[0].seconds, history.epochs[0].train_loss
 

@@ -17,6 +17,8 @@ def variants(task: Task) -> list[str]:
 
 class Trainer(ApiTrainer):
     implementation = fastmlp
+    # Of the cores that the worker may use, as many threads as `fit` finds fastest, as its users do.
+    threads = None
 
 
 class Predictor:

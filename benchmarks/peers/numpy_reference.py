@@ -13,3 +13,4 @@ def variants(task: Task) -> list[str]:
 
 class Trainer(ApiTrainer):
     implementation = reference
+    threads = None  # BLAS's own, which the worker's environment sets

@@ -317,7 +317,7 @@ def update(job, layers, T, h, rows, thread, continued, final):
             start = weights(job.gradients, p, dtype, begin, end)
         D, M = weights(target, p, dtype, begin, end), state_of(job, p, dtype, begin, end)
         masks = no_masks(job)
-        if densest(job, 0, job.threads) * 100 < p.masked_percent:
+        if densest(job, 0, job.threads) * 100 < p.masked_percent and rows >= p.masked_rows:
             # Where shares meet in a word, both threads write it: the same bits.
             transpose_masks(row_masks(job, 0, rows), begin, end, column_masks(job, rows, 0, end))
             masks = column_masks(job, rows, begin, end)
