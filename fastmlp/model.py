@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastmlp.checks import check_choice, check_integer, check_number, shown
-from fastmlp.engine.layout import aligned_zeros, parameter_layout, parameter_views
+from fastmlp.engine.layout import (
+    PREDICT_ROWS,
+    aligned_zeros,
+    parameter_layout,
+    parameter_views,
+)
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.predictor import Predictor
 
@@ -18,9 +23,6 @@ ACTIVATIONS = ("relu",)
 """Names of the activations; `fastmlp.kernels.activations` holds their maths."""
 
 DTYPES = ("float32", "float64")
-
-PREDICT_ROWS = 256
-"""Rows of one chunk in prediction: large enough for full tiles, small enough for the L2 cache."""
 
 MADE_ANEW = ("_weights", "_biases", "_predictor")
 """Attributes that a copy does not take over."""
@@ -173,7 +175,8 @@ class MLP:
         Parameters
         ----------
         batch_size : int, default 256
-            Most rows at a time; further rows are done after them.
+            Rows for which to make buffers, 1 or more; of them at most 256 are done at a time,
+            further ones after them.
         threads : int, optional
             For large inputs, as in `fastmlp.fit`; small ones are done in the calling thread.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.checks import check_integer, shown
-from fastmlp.engine.layout import BRIEF_PRODUCTS, CHUNK_ROWS
+from fastmlp.engine.layout import BRIEF_PRODUCTS, PREDICT_ROWS
 from fastmlp.inputs import NO_LABELS, Samples, check_finite, check_samples
 from fastmlp.threads import PRODUCTS_PER_THREAD, threads_for
 
@@ -32,7 +32,8 @@ class Predictor:
     ----------
     model : MLP
     batch_size : int, default 256
-        Most rows at a time, 1 or more; further rows are done after them.
+        Rows for which to make buffers, 1 or more; of them at most 256 are done at a time, further
+        ones after them.
     threads : int, optional
         For large inputs; as in `fit`. Small ones are done in the calling thread.
     keep_threads : bool, default True
@@ -42,16 +43,16 @@ class Predictor:
     def __init__(
         self,
         model: MLP,
-        batch_size: int = 256,
+        batch_size: int = PREDICT_ROWS,
         threads: int | None = None,
         *,
         keep_threads: bool = True,
     ) -> None:
         self._model = model
-        self._rows = check_integer("batch_size", batch_size, 1)
+        self._rows = min(check_integer("batch_size", batch_size, 1), PREDICT_ROWS)
         self._threads = threads_for(threads)
         products = len(model.parameters)
-        self._quick_rows = min(self._rows, CHUNK_ROWS, max(BRIEF_PRODUCTS // products, 1))
+        self._quick_rows = min(self._rows, max(BRIEF_PRODUCTS // products, 1))
         self._keep_threads = keep_threads
         self._engines: list[Engine] = []
         self._finalizer = weakref.finalize(self, _close, self._engines)

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.callbacks import Callback, check_callbacks
 from fastmlp.checks import check_integer, shown
-from fastmlp.engine.layout import parameter_views
+from fastmlp.engine.layout import PREDICT_ROWS, parameter_views
 from fastmlp.inputs import Samples, check_labels, check_samples
-from fastmlp.model import MLP, PREDICT_ROWS
+from fastmlp.model import MLP
 from fastmlp.optimizers import SGD, Optimizer
 from fastmlp.threads import are_free, in_another_thread, threads_for
 

@@ -16,6 +16,10 @@ two threads write to the same."""
 CHUNK_ROWS = 512
 """Most rows of a batch that are in the workspace at once."""
 
+PREDICT_ROWS = 256
+"""Rows of one chunk in prediction: large enough for full tiles, small enough for the L2 cache. With
+chunks of 512, 10,000 rows of 784-128-10 took 3 to 8 % longer."""
+
 BRIEF_PRODUCTS = 10_000_000
 """Samples times parameters of a job too short to interrupt: 60 MFLOP, 0.3 ms at 200 GFLOP/s."""
 
