@@ -24,7 +24,7 @@ from benchmarks.sides import SideError
 from benchmarks.works import WORKS
 from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.checks import parse_integer
-from fastmlp.threads import available_cores, threads_for
+from fastmlp.threads import available_cores
 
 ROUNDS, QUICK_ROUNDS = 11, 3
 
@@ -105,7 +105,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--threads",
         type=_integer(1, available_cores()),
-        default=threads_for(None),
+        default=available_cores(),
         metavar="N",
         help="of every side (default: %(default)s); so many cores are all it may use",
     )

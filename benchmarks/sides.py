@@ -38,11 +38,13 @@ class Side:
         self.peer = peer
         self.threads = threads
         self.variant = ""
+        # fastmlp takes the cores that it may use, and finds out how many of them are fastest.
+        environment = {k: v for k, v in os.environ.items() if k != "FASTMLP_NUM_THREADS"}
         self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", peer, str(threads)],
             cwd=ROOT,
-            env=os.environ | {name: str(threads) for name in THREAD_SETTINGS},
+            env=environment | {name: str(threads) for name in THREAD_SETTINGS},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.said,

@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks.task import Task, floats, initial
 from fastmlp.data import DataError
+from fastmlp.threads import processors_of_cores
 
 BRIEF_SECONDS = 0.3
 """What takes less is done once before it is measured: after a rest of 0.2 s, cores that have slept
@@ -100,7 +101,7 @@ def main() -> None:
     peer, threads = sys.argv[1], int(sys.argv[2])
     # Fewer cores than there are: XLA has no other setting for its pool. It follows the affinity.
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+        os.sched_setaffinity(0, processors_of_cores()[:threads])
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints is no answer
     session = None

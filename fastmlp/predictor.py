@@ -133,7 +133,12 @@ class Predictor:
                     engine.bind(Samples(kind, (x,), NO_LABELS, rows, columns, scale), head)
                 finite = engine.predict_bound(x, out)
             else:
-                finite = engine.predict(samples, head, out, self._threads_of(rows))
+                # Chunk by chunk: where out overlaps x it would be written before all is read.
+                overlaps = any(np.may_share_memory(array, out) for array in samples.arrays)
+                result = np.empty_like(out) if overlaps else out
+                finite = engine.predict(samples, head, result, self._threads_of(rows))
+                if overlaps:
+                    out[...] = result
                 if not self._keep_threads:
                     engine.team.close()
         finally:

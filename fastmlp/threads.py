@@ -51,14 +51,22 @@ def are_free(threads: int | None) -> bool:
 
 def available_cores() -> int:
     """Physical cores that the process may use: its affinity, and its cgroup's quota rounded up."""
+    cores = len(processors_of_cores())
+    quota = _cgroup_quota()
+    limit = cores if quota is None else max(1, math.ceil(quota))
+    return min(cores, limit, MOST_THREADS)
+
+
+def processors_of_cores() -> list[int]:
+    """The first processor of each physical core, of those that the process may run on."""
     if hasattr(os, "sched_getaffinity"):
         processors = sorted(os.sched_getaffinity(0))
     else:
         processors = list(range(os.cpu_count() or 1))
-    cores = {_core_of(processor) for processor in processors}
-    quota = _cgroup_quota()
-    limit = len(cores) if quota is None else max(1, math.ceil(quota))
-    return min(len(cores), limit, MOST_THREADS)
+    first: dict[str, int] = {}
+    for processor in processors:
+        first.setdefault(_core_of(processor), processor)
+    return list(first.values())
 
 
 def _core_of(processor: int) -> str:

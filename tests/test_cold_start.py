@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,7 @@ def test_a_helper_compiles_the_kernels_and_later_runs_load_them(tmp_path):
     [
         "sys.executable = '/no/such/python'",
         "sys.executable = '/bin/false'",
+        "sys.executable = None",
         "cold_start.MOST_SECONDS = 0",
         "cold_start.available_cores = lambda: 1",
     ],
@@ -84,6 +86,61 @@ def test_a_helper_that_fails_costs_time_only(tmp_path, broken):
     first, _ = fit(tmp_path, f"{COUNT_HELPERS}{broken}")
     second, _ = fit(tmp_path)
     assert first["sum"] == second["sum"]
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["sys.frozen = True", "sys.executable = '/opt/app'", "os.environ[cold_start.HELPING] = '1'"],
+)
+def test_what_is_no_python_of_its_own_starts_no_helper(tmp_path, program):
+    _, more = fit(tmp_path, f"{COUNT_HELPERS}import os\n{program}", "print(helpers)")
+    assert more == ["[]"]
+
+
+def test_a_helper_imports_what_its_parent_does_and_nothing_of_the_working_directory(tmp_path):
+    (tmp_path / "numba.py").write_text("open('executed', 'w')")
+    before = f"import os\nos.chdir({str(tmp_path)!r})\nsys.path[0] = {str(ROOT)!r}\n{COUNT_HELPERS}"
+    _, more = fit(tmp_path / "cache", before, "print([h.returncode for h in helpers])")
+    assert more == ["[0]"]
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_helper_ends_with_its_parent(tmp_path):
+    before = (
+        COUNT_HELPERS
+        + """
+import os, signal, threading, time
+def die():
+    while not helpers:
+        time.sleep(0.01)
+    print(helpers[0].pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+threading.Thread(target=die).start()
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", FIT.format(before=before, after="")],
+        cwd=ROOT,
+        env=os.environ | {"FASTMLP_CACHE_DIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=300,
+    )
+    pid = int(done.stdout)
+    deadline = time.monotonic() + 20  # as long as Python takes to start, on a busy machine
+    while time.monotonic() < deadline and _runs(pid):
+        time.sleep(0.05)
+    assert not _runs(pid)
+
+
+def _runs(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")  # a zombie that nobody waits for has ended
+    return not (stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] == "Z")
 
 
 def test_after_a_load_python_can_still_compile_whatever_numba_can(tmp_path):

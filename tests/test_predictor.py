@@ -1,8 +1,10 @@
 """A bound predictor gives the model's own answers, from any thread, into any array."""
 
 import copy
+import gc
 import pickle
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -188,3 +190,22 @@ def test_small_inputs_leave_what_the_team_has_learned_of_waiting(monkeypatch):
     cells = predictor._engines[0].team.cells
     assert cells[PATIENCE] == SPINS
     assert cells[LONG_YIELD] > 0
+
+
+def test_a_predictor_keeps_nothing_of_what_it_was_given_alive():
+    model = fastmlp.MLP([20, 5, 3])
+    predictor = model.predictor()
+    for rows in (3, 1000):
+        x, out = np.ones((rows, 20), np.float32), np.empty((rows, 3), np.float32)
+        kept = weakref.ref(x), weakref.ref(out)
+        predictor.predict_proba(x, out=out)
+        del x, out
+        gc.collect()
+        assert [reference() for reference in kept] == [None, None]
+
+
+def test_out_may_overlap_the_input():
+    model = fastmlp.MLP([20, 20])
+    y = np.random.default_rng(0).standard_normal((6000, 20)).astype(np.float32)
+    expected = model.logits(y[:5000])
+    np.testing.assert_array_equal(model.predictor().logits(y[:5000], out=y[100:5100]), expected)

@@ -140,8 +140,16 @@ def test_following_the_masks_changes_no_bit(batch_size, dtype, optimizer, monkey
     layers = [200, 100, 4]
     x, y = sparse_problem(layers, 250, dtype, 0.2)
     results, masked = [], []
-    for percent, threads in [(101, 1), (0, 1), (101, 2), (101, 3), (0, 3)]:
-        monkeypatch.setattr("fastmlp.engine.plan._masked_from", lambda *_, p=percent: (p, 1))
+    for percent, rows, threads in [
+        (101, 1, 1),
+        (0, 1, 1),
+        (101, 1, 2),
+        (101, 50, 2),  # in dW not by short batches
+        (101, 1, 3),
+        (0, 1, 3),
+    ]:
+        masked_from = percent, rows
+        monkeypatch.setattr("fastmlp.engine.plan._masked_from", lambda *_, m=masked_from: m)
         model = fastmlp.MLP(layers, dtype=dtype)
         fastmlp.fit(
             model, x, y, epochs=2, batch_size=batch_size, threads=threads, optimizer=optimizer
@@ -149,7 +157,7 @@ def test_following_the_masks_changes_no_bit(batch_size, dtype, optimizer, monkey
         results.append(model.parameters)
         with Engine(model, 16, 1) as engine:
             masked.append(int(engine.workspace.layers["masked_percent"][0]))
-    assert masked == [101, 0, 101, 101, 0]
+    assert masked == [101, 0, 101, 101, 101, 0]
     for other in results[1:]:
         np.testing.assert_array_equal(other, results[0])
 

@@ -17,7 +17,8 @@ def variants(task: Task) -> list[str]:
 
 class Trainer(ApiTrainer):
     implementation = fastmlp
-    # Of the cores that the worker may use, as many threads as `fit` finds fastest, as its users do.
+    # Of the cores that the worker may use, as many threads as `fit` finds fastest, which is how its
+    # users have it; PyTorch and onnxruntime try every number, and XLA decides for each operation.
     threads = None
 
 

@@ -12,6 +12,7 @@ import importlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,14 @@ def compile_step(kernels: Sequence[Kernel], dtype: np.dtype[Any]) -> None:
     finally:
         if helper is not None:
             helper.kill()  # does nothing to one that has ended
-            helper.wait()
+            helper.communicate()
 
 
 def _mark(dtype: np.dtype[Any]) -> Path | None:
-    """An empty file beside the kernels that says: the step for this dtype and CPU is there."""
+    """An empty file beside the kernels that says: the step for this dtype and CPU was compiled.
+
+    What a later run needs beside it, another optimiser, is less work than to start a helper.
+    """
     folder = kernel_cache()
     if folder is None:
         return None
@@ -70,32 +74,48 @@ def _mark(dtype: np.dtype[Any]) -> Path | None:
     return Path(folder) / f"compiled-{dtype.name}-{digest}"
 
 
-def _start_helper(
-    kernels: Sequence[Kernel], dtype: np.dtype[Any]
-) -> subprocess.Popen[bytes] | None:
+Helper = subprocess.Popen[bytes]
+
+HELPING = "FASTMLP_COMPILES_FOR_ANOTHER"
+"""Set in the helper's environment: below it no further one is started, whatever runs there."""
+
+SEPARATOR = "\n"
+"""Between the folders of a path; a null byte cannot be in an argument."""
+
+PROGRAM = "import sys; sys.path[:] = sys.argv.pop(1).split({1!r}); from {0} import main; main()"
+"""What the helper runs, with the modules of this process and none of its working directory."""
+
+
+def _start_helper(kernels: Sequence[Kernel], dtype: np.dtype[Any]) -> Helper | None:
+    # An embedded interpreter or a frozen program has no Python to start, but perhaps itself.
+    python = os.path.basename(sys.executable or "").lower().startswith(("python", "pypy"))
+    if not python or getattr(sys, "frozen", False) or os.environ.get(HELPING):
+        return None
     names = [f"{k.__module__}:{k.__name__}:{family.__name__}" for k, family in kernels]
-    package = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    program = PROGRAM.format(__name__, SEPARATOR)
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", __name__, dtype.name, *names],
-            stdin=subprocess.DEVNULL,
+            # -I: no site directory, variable or working directory but those of this process's path
+            [sys.executable, "-I", "-c", program, SEPARATOR.join(sys.path), dtype.name, *names],
+            stdin=subprocess.PIPE,  # which ends with this process
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": path},
+            env=os.environ | {HELPING: "1"},
         )
-    except (OSError, ValueError):  # no interpreter of its own: a frozen program, a full machine
+    except (OSError, ValueError):
         return None
 
 
 def main() -> None:
-    """The helper: compile the kernels that are named on the command line."""
+    """The helper: compile the kernels named on the command line, while its parent lives."""
+
+    def end_with_parent() -> None:
+        os.read(0, 1)  # nothing is ever written: it returns at the end of the file
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
     dtype = np.dtype(sys.argv[1])
     for name in sys.argv[2:]:
         module, kernel, family = name.split(":")
         function = getattr(importlib.import_module(module), kernel)
         calls.address(function, getattr(calls, family), dtype)
-
-
-if __name__ == "__main__":
-    main()

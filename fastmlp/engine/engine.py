@@ -130,6 +130,7 @@ class Engine:
         self.team = Team(threads, available_cores())
         self._step = 0
         self.bound: tuple[str, str] | None = None
+        self._alive: tuple[Any, ...] = ()
         job = self.workspace.job
         job.params, job.cells = model.parameters.ctypes.data, self.team.cells.ctypes.data
         if optimizer is not None:
@@ -206,12 +207,15 @@ class Engine:
             self._run(step.PREDICT, head, samples, out=out)
         except NonFiniteLossError:
             return False
+        finally:
+            self._alive = ()  # a predictor lives longer than what it was given
         return True
 
     def bind(self, samples: Samples, head: str) -> None:
         """Make ready for `predict_bound` of arrays like that of ``samples``."""
         order = np.arange(self.workspace.chunk_rows)
         self._prepare(step.PREDICT, head, samples, order, len(order))
+        self._alive = (order,)
         self.workspace.use(1)
         self.team.clear()
         self.bound = samples.kind, head
@@ -300,7 +304,8 @@ class Engine:
             self._hyper[: len(rows), : rows.shape[1]] = rows
         source = addresses_of(samples.arrays)
         # Addresses do not keep what is there alive.
-        self._alive, self._source = (samples, order, out), source
+        self._alive = (samples, order, out)
+        self._source = source
         job.mode, job.rows, job.batch_size = mode, len(order), batch_size
         job.source, job.n_arrays = source.ctypes.data, len(source)
         job.labels, job.n_labels = samples.labels.ctypes.data, len(samples.labels)
