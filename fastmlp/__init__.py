@@ -10,18 +10,11 @@ True
 
 from fastmlp.callbacks import Callback
 from fastmlp.data import DataError, Dataset, DataUnavailableError, load_dataset
+from fastmlp.history import Epoch, History
 from fastmlp.model import MLP
 from fastmlp.model_file import load
 from fastmlp.optimizers import SGD, Adam
-from fastmlp.training import (
-    Epoch,
-    Evaluation,
-    Gradients,
-    History,
-    evaluate,
-    fit,
-    loss_and_gradients,
-)
+from fastmlp.training import Evaluation, Gradients, evaluate, fit, loss_and_gradients
 
 __version__ = "0.1.0"
 

@@ -11,19 +11,39 @@ from fastmlp.checks import shown
 class Callback:
     """Base of callbacks; every method does nothing until overridden.
 
-    A callback may read the model, and change its weights and biases at the end of an epoch. An
-    exception in it ends the training and reaches the caller.
+    A callback may read the model, and change its parameters at the end of an epoch and of the
+    training. An exception in it ends the training and reaches the caller.
+
+    Two more things are asked only of callbacks that have the methods for it:
+
+    - ``check(validation, metrics)``, before any work: whether there will be validation data (bool),
+      and the names of the metrics (tuple of str). Who needs what is missing raises ValueError.
+    - ``state()`` gives a dict of JSON values and arrays, which a checkpoint stores, and
+      ``set_state(state)`` takes it back before a training that goes on.
     """
 
     def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
         """Before the first epoch, with the number of epochs and of samples in each."""
 
-    def on_progress(self, samples: int, loss: float, accuracy: float) -> None:
-        """Now and then during an epoch: samples seen in it so far, their mean loss and accuracy."""
+    def on_epoch_begin(self, model: Any, epoch: int) -> None:
+        """Before an epoch, counted from 1."""
 
-    def on_epoch_end(self, model: Any, epoch_record: Any) -> bool | None:
+    def on_progress(self, samples: int, loss: float, accuracy: float | None) -> None:
+        """Now and then during an epoch: samples seen in it so far, their mean loss and accuracy.
+
+        Regression has no accuracy: it is None.
+        """
+
+    def on_epoch_end(self, model: Any, record: Any) -> bool | None:
         """After an epoch, with its `Epoch` record; a true answer ends the training."""
         return None
+
+    def on_train_end(self, model: Any, history: Any) -> None:
+        """After the last epoch, whatever ended the training but an exception."""
+
+
+METHODS = ("on_train_begin", "on_epoch_begin", "on_progress", "on_epoch_end", "on_train_end")
+"""What `fit` calls, in the order of a training."""
 
 
 def check_callbacks(callbacks: Any) -> Sequence[Callback]:
@@ -33,9 +53,17 @@ def check_callbacks(callbacks: Any) -> Sequence[Callback]:
     except TypeError:
         raise TypeError(f"callbacks must be a sequence, not {shown(callbacks)}") from None
     for callback in checked:
-        for method in ("on_train_begin", "on_progress", "on_epoch_end"):
+        for method in METHODS:
             if not callable(getattr(callback, method, None)):
                 raise TypeError(
                     f"callbacks must have a method {method}: {shown(callback)} has none"
                 )
     return checked
+
+
+def check_needs(callbacks: Sequence[Callback], validation: bool, metrics: tuple[str, ...]) -> None:
+    """Let each callback that has a method ``check`` refuse a training without what it needs."""
+    for callback in callbacks:
+        check = getattr(callback, "check", None)
+        if check is not None:
+            check(validation, metrics)

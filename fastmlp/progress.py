@@ -47,16 +47,19 @@ class ProgressLines(Callback):
         """Remember what the lines count."""
         self.epochs, self.n_samples = epochs, n_samples
 
-    def on_epoch_end(self, model: Any, epoch_record: Any) -> None:
+    def on_epoch_end(self, model: Any, record: Any) -> None:
         """Print the line."""
-        e = epoch_record
-        parts = [
-            f"epoch {e.epoch:{len(str(self.epochs))}}/{self.epochs}",
-            f"loss {e.train_loss:.4f}",
-            f"accuracy {e.train_accuracy:6.2%}",
-        ]
-        if e.val_loss is not None:
-            parts += [f"val loss {e.val_loss:.4f}", f"val accuracy {e.val_accuracy:6.2%}"]
+        e = record
+        parts = [f"epoch {e.epoch:{len(str(self.epochs))}}/{self.epochs}"]
+        for prefix, loss, accuracy in (
+            ("", e.train_loss, e.train_accuracy),
+            ("val ", e.val_loss, e.val_accuracy),
+        ):
+            if loss is not None:
+                parts.append(f"{prefix}loss {loss:.4f}")
+            if accuracy is not None:
+                parts.append(f"{prefix}accuracy {accuracy:6.2%}")
+        parts += [f"{name} {value:.4f}" for name, value in e.metrics.items()]
         if e.seconds > 0:
             parts.append(f"{self.n_samples / e.seconds:,.0f} samples/s")
         print("  ".join([*parts, f"{e.seconds:.3f} s"]), file=self.stream, flush=True)
@@ -101,17 +104,19 @@ class ProgressBar(Callback):
         self.progress.start()
         self._epoch_began = time.perf_counter()
 
-    def on_progress(self, samples: int, loss: float, accuracy: float) -> None:
+    def on_progress(self, samples: int, loss: float, accuracy: float | None) -> None:
         """Move the bar inside an epoch."""
         seconds = time.perf_counter() - self._epoch_began
         self._move(self.done * self.n_samples + samples, loss, accuracy, samples, seconds)
 
-    def on_epoch_end(self, model: Any, epoch_record: Any) -> None:
+    def on_epoch_end(self, model: Any, record: Any) -> None:
         """Move the bar to the end of the epoch."""
-        e = epoch_record
+        e = record
         self.done = e.epoch
-        if e.val_loss is not None:
+        if e.val_accuracy is not None:
             self._validation = [f"val {e.val_accuracy:6.2%}"]
+        elif e.val_loss is not None:
+            self._validation = [f"val loss {e.val_loss:.4f}"]
         total = self.done * self.n_samples
         self._move(total, e.train_loss, e.train_accuracy, self.n_samples, e.seconds)
         self._epoch_began = time.perf_counter()
@@ -122,8 +127,13 @@ class ProgressBar(Callback):
             self._draw()
         self.progress.stop()
 
-    def _move(self, total: int, loss: float, accuracy: float, samples: int, seconds: float) -> None:
-        parts = [f"loss {loss:.4f}", f"accuracy {accuracy:6.2%}", *self._validation]
+    def _move(
+        self, total: int, loss: float, accuracy: float | None, samples: int, seconds: float
+    ) -> None:
+        parts = [f"loss {loss:.4f}"]
+        if accuracy is not None:  # regression has none
+            parts.append(f"accuracy {accuracy:6.2%}")
+        parts += self._validation
         if seconds > 0:
             parts.append(f"{_short(samples / seconds)} samples/s")
         self._state = (total, parts)

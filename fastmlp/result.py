@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import math
 import platform
@@ -17,6 +16,7 @@ import numpy as np
 
 from fastmlp import __version__
 from fastmlp.config import TrainConfig
+from fastmlp.history import plain
 
 SCHEMA = "fastmlp.train/1"
 
@@ -194,12 +194,11 @@ def parameter_sha256(model: Any) -> str:
 
 
 def _epoch(record: Any) -> dict[str, Any]:
-    """Fields of an epoch; a loss that is not finite, as validation may have it, is null in JSON."""
-    fields = dataclasses.asdict(record).items()
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in fields
-    }
+    """Fields of an epoch; of schema 1 as it was without metrics, where none were asked for."""
+    fields = plain(record)
+    if not fields["metrics"]:
+        del fields["metrics"]
+    return fields
 
 
 def _count(number: int, noun: str) -> str:

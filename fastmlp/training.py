@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp.callbacks import Callback, check_callbacks
 from fastmlp.checks import check_integer, shown
 from fastmlp.engine.layout import PREDICT_ROWS, parameter_views
+from fastmlp.history import PHASES, Epoch, History
 from fastmlp.inputs import Samples, check_labels, check_samples
 from fastmlp.model import MLP
 from fastmlp.optimizers import SGD, Optimizer
@@ -20,59 +21,6 @@ from fastmlp.threads import are_free, in_another_thread, threads_for
 
 if TYPE_CHECKING:
     from fastmlp.engine.engine import Engine
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One pass over the training set.
-
-    Attributes
-    ----------
-    epoch : int
-        Counted from 1.
-    seconds : float
-        Of the training pass alone: shuffle, gather, forward, loss, backward, update.
-    train_loss, train_accuracy : float
-        Means over the epoch's samples, each measured before the update of its batch.
-    val_loss, val_accuracy : float or None
-        On the validation data after the epoch; None without validation data.
-    learning_rate : float
-        Of the epoch.
-    """
-
-    epoch: int
-    seconds: float
-    train_loss: float
-    train_accuracy: float
-    val_loss: float | None
-    val_accuracy: float | None
-    learning_rate: float
-
-
-PHASES = ("gather", "forward", "head", "backward", "update", "wait")
-"""Phases of a step, in their order; ``wait`` is that of threads for each other."""
-
-
-@dataclass
-class History:
-    """What a training run measured, epoch by epoch.
-
-    Attributes
-    ----------
-    epochs : list of Epoch
-    compile_seconds : float
-        Time to compile the kernels, or to load them from the cache.
-    phase_seconds : dict of str to float
-        Time in each of `PHASES`: the mean over the threads that took part, summed over all epochs'
-        training passes.
-    """
-
-    epochs: list[Epoch] = field(default_factory=list)
-    compile_seconds: float = 0.0
-
-    def __post_init__(self) -> None:
-        # No field: those are the reference's too, which has no phases to time.
-        self.phase_seconds = dict.fromkeys(PHASES, 0.0)
 
 
 class Evaluation(NamedTuple):

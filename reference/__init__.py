@@ -1,17 +1,10 @@
 """Multilayer perceptrons in plain NumPy, to be read: start with README.md, then network.py."""
 
+from .callbacks import Callback
+from .history import Epoch, History
 from .network import MLP
 from .optimizers import SGD, Adam
-from .training import (
-    Callback,
-    Epoch,
-    Evaluation,
-    Gradients,
-    History,
-    evaluate,
-    fit,
-    loss_and_gradients,
-)
+from .training import Evaluation, Gradients, evaluate, fit, loss_and_gradients
 
 __all__ = [
     "MLP",

@@ -11,11 +11,13 @@ import time
 from collections.abc import Sequence
 from typing import Any, Literal, NoReturn
 
+from .callbacks import Callback
+from .history import Epoch
 from .initializers import INITIALIZERS
 from .inputs import check_integer
 from .network import MLP
 from .optimizers import SGD
-from .training import Callback, Epoch, evaluate, fit
+from .training import evaluate, fit
 
 PROGRESS_LINES = 20  # whatever the number of epochs
 
@@ -36,9 +38,9 @@ class Progress(Callback):
         self.epochs = epochs
         self.every = max(1, epochs // PROGRESS_LINES)
 
-    def on_epoch_end(self, model: MLP, epoch_record: Epoch) -> None:
+    def on_epoch_end(self, model: MLP, record: Epoch) -> None:
         """Print the epoch's loss and accuracy if it is its turn."""
-        e = epoch_record
+        e = record
         if e.epoch % self.every == 0 or e.epoch in (1, self.epochs):
             print(
                 f"epoch {e.epoch:>{len(str(self.epochs))}}/{self.epochs}"

@@ -3,12 +3,13 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from .callbacks import Callback, check_callbacks
 from .functions import Array, cross_entropy, cross_entropy_derivative, log_softmax
+from .history import Epoch, History
 from .inputs import (
     as_batch,
     check_batch_size,
@@ -19,33 +20,6 @@ from .inputs import (
 )
 from .network import MLP
 from .optimizers import SGD, Optimizer
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass over the training set did.
-
-    `train_loss` and `train_accuracy` are means over all its samples, each measured before the
-    update by its own batch. `val_loss` and `val_accuracy` are measured after the pass, and are None
-    without validation data. `epoch` counts from 1; `seconds` are those of the training pass, with
-    on_progress but without validation and on_epoch_end.
-    """
-
-    epoch: int
-    seconds: float
-    train_loss: float
-    train_accuracy: float
-    val_loss: float | None
-    val_accuracy: float | None
-    learning_rate: float
-
-
-@dataclass
-class History:
-    """One :class:`Epoch` for each finished epoch; `compile_seconds` is 0, nothing is compiled."""
-
-    epochs: list[Epoch] = field(default_factory=list)
-    compile_seconds: float = 0.0
 
 
 class Evaluation(NamedTuple):
@@ -61,19 +35,6 @@ class Gradients(NamedTuple):
     loss: float
     weights: list[Array]
     biases: list[Array]
-
-
-class Callback:
-    """Hooks into :func:`fit`; a subclass defines those it needs."""
-
-    def on_train_begin(self, model: MLP, epochs: int, n_samples: int) -> None:
-        """Before the first epoch."""
-
-    def on_progress(self, samples: int, loss: float, accuracy: float) -> None:
-        """After each step: samples seen in this epoch, and their mean loss and accuracy."""
-
-    def on_epoch_end(self, model: MLP, epoch_record: Epoch) -> bool | None:
-        """After each epoch; a true value stops the training."""
 
 
 def fit(
@@ -130,7 +91,7 @@ def fit(
     rows_a_step = check_batch_size(batch_size, n)
     if not isinstance(shuffle, bool):
         raise TypeError(f"shuffle must be True or False, got {shown(shuffle)}")
-    callbacks = _check_callbacks(callbacks)
+    callbacks = check_callbacks(callbacks)
     optimizer = SGD() if optimizer is None else optimizer
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be an SGD or an Adam, got {shown(optimizer)}")
@@ -265,19 +226,6 @@ def _backpropagate(model: MLP, X: Array, y: Array) -> tuple[Array, Array, list[A
 def _check_threads(threads: int | None) -> None:
     if threads is not None:
         check_integer("threads", threads, 1)
-
-
-def _check_callbacks(callbacks: Any) -> list[Callback]:
-    """Check that each has the methods of a Callback; it need not be one by class."""
-    try:
-        checked = list(callbacks)
-    except TypeError:
-        raise TypeError(f"callbacks must be a sequence, got {shown(callbacks)}") from None
-    for callback in checked:
-        for method in ("on_train_begin", "on_progress", "on_epoch_end"):
-            if not callable(getattr(callback, method, None)):
-                raise TypeError(f"callbacks must have a method {method}, got {shown(callback)}")
-    return checked
 
 
 def _check_validation_data(model: MLP, data: Any) -> tuple[Any, Array]:

@@ -410,7 +410,7 @@ def test_a_wrong_environment_variable_is_refused_by_every_use(monkeypatch, text)
 
 def test_a_failing_callback_ends_the_training_with_its_own_error(api):
     class Failing(api.Callback):
-        def on_epoch_end(self, model, epoch_record):
+        def on_epoch_end(self, model, record):
             raise RuntimeError("disk full")
 
     with pytest.raises(RuntimeError, match=r"^disk full$"):
@@ -480,8 +480,8 @@ def test_divergence_in_a_later_epoch_names_that_epoch(api):
     model, fit = diverging(api, "float64", lr=0.1)
 
     class Spoil(api.Callback):
-        def on_epoch_end(self, model, epoch_record):
-            if epoch_record.epoch == 2:
+        def on_epoch_end(self, model, record):
+            if record.epoch == 2:
                 model.weights[-1][...] = math.nan
 
     with pytest.raises(FloatingPointError, match=r"epoch 3, step 1\b"):

@@ -291,7 +291,7 @@ def test_weights_that_a_callback_changes_are_those_of_the_next_epoch(dtype, rule
     for implementation, model in zip((fastmlp, reference), models, strict=True):
 
         class Halve(implementation.Callback):
-            def on_epoch_end(self, model, epoch_record):
+            def on_epoch_end(self, model, record):
                 for W in model.weights:
                     W *= 0.5
 

@@ -19,6 +19,7 @@ CORE = {
     "fastmlp.inputs",
     "fastmlp.threads",
     "fastmlp.callbacks",
+    "fastmlp.history",
     "fastmlp.optimizers",
     "fastmlp.schedules",
 }
@@ -37,6 +38,7 @@ ROOMS = {
     "fastmlp.atomic": (set(), set()),
     "fastmlp.checks": (set(), set()),
     "fastmlp.callbacks": ({"fastmlp.checks"}, set()),
+    "fastmlp.history": ({"fastmlp.atomic"}, {"pandas"}),
     "fastmlp.initializers": (set(), {"numpy"}),
     "fastmlp.optimizers": ({"fastmlp.checks"}, {"numpy"}),
     "fastmlp.schedules": ({"fastmlp.checks"}, set()),
@@ -55,10 +57,11 @@ ROOMS = {
     "fastmlp.distributed": (TRAINING, {*OUTSIDE, "mpi4py"}),
     "fastmlp.sklearn": (TRAINING, OUTSIDE),
     "fastmlp.config": ({"fastmlp"}, OUTSIDE),
-    "fastmlp.result": ({"fastmlp", "fastmlp.config"}, {"numpy"}),
+    "fastmlp.result": ({"fastmlp", "fastmlp.config", "fastmlp.history"}, {"numpy"}),
     "fastmlp.train": ({"fastmlp"}, {*OUTSIDE, "threadpoolctl"}),
     "fastmlp": ({"fastmlp"}, set()),
     "reference.mnist": ({"reference", "fastmlp"}, {"numpy"}),
+    "reference.history": ({"reference"}, {"pandas"}),
     "reference": ({"reference"}, {"numpy"}),
 }
 

@@ -53,7 +53,7 @@ class Endless(fastmlp.Callback):
     def __init__(self):
         self.begun, self.enough = threading.Event(), threading.Event()
 
-    def on_epoch_end(self, model, epoch_record):
+    def on_epoch_end(self, model, record):
         self.begun.set()
         if self.enough.is_set():
             raise KeyboardInterrupt

@@ -13,11 +13,11 @@ import pytest
 import fastmlp
 from fastmlp.config import TrainConfig
 from fastmlp.engine.engine import Engine
+from fastmlp.history import PHASES, History
 from fastmlp.kernels import peak
 from fastmlp.kernels.simd import fma, lanes, load, store
 from fastmlp.kernels.target import TARGET
 from fastmlp.result import profile_of, profile_table_of
-from fastmlp.training import PHASES, History
 from tests.jitted import jitted
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -165,9 +165,9 @@ class Recorder(reference.Callback):
         self.events.append(("progress", samples, loss, accuracy))
         self.snapshots.append(copies(self.model))
 
-    def on_epoch_end(self, model, epoch_record):
-        self.events.append(("end", epoch_record))
-        return epoch_record.epoch == self.stop_at
+    def on_epoch_end(self, model, record):
+        self.events.append(("end", record))
+        return record.epoch == self.stop_at
 
 
 # --- functions ------------------------------------------------------------------------------------
