@@ -20,6 +20,7 @@ CORE = {
     "fastmlp.threads",
     "fastmlp.callbacks",
     "fastmlp.history",
+    "fastmlp.metrics",
     "fastmlp.optimizers",
     "fastmlp.schedules",
 }
@@ -40,6 +41,7 @@ ROOMS = {
     "fastmlp.callbacks": ({"fastmlp.checks"}, set()),
     "fastmlp.history": ({"fastmlp.atomic"}, {"pandas"}),
     "fastmlp.initializers": (set(), {"numpy"}),
+    "fastmlp.metrics": ({"fastmlp.checks"}, {"numpy"}),
     "fastmlp.optimizers": ({"fastmlp.checks"}, {"numpy"}),
     "fastmlp.schedules": ({"fastmlp.checks"}, set()),
     "fastmlp.threads": ({"fastmlp.checks"}, set()),
