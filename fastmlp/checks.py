@@ -70,6 +70,21 @@ def check_number(
     return number
 
 
+def check_positive(name: str, value: object) -> float:
+    """Give ``value`` as a finite float above 0; TypeError if no number, ValueError if not above."""
+    number = check_number(name, value)
+    if number <= 0:
+        raise ValueError(f"{name} must be a finite number above 0, not {shown(value)}")
+    return number
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Give ``value``, which must be True or False; TypeError if not."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {shown(value)}")
+    return value
+
+
 def check_choice(name: str, value: object, allowed: Sequence[str]) -> str:
     """Give ``value``, which must be one of ``allowed``; ValueError if not."""
     if not (isinstance(value, str) and value in allowed):

@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 CHECKED_ROWS = 4096
 """Rows whose finiteness is checked at once."""
 
-NO_LABELS = np.empty(0, dtype=np.int64)
-
 
 @dataclass(frozen=True)
 class Samples:
@@ -24,8 +22,6 @@ class Samples:
         "uint8", "float" or "csr".
     arrays : tuple of ndarray
         x (n_samples, n_features), or data, indices (int32) and indptr (int64) of a CSR matrix.
-    labels : ndarray of int64 (n_samples,)
-        Empty where none are needed.
     count, n_features : int
         Shape of x.
     scale : float
@@ -34,7 +30,6 @@ class Samples:
 
     kind: str
     arrays: tuple[NDArray[Any], ...]
-    labels: NDArray[np.int64]
     count: int
     n_features: int
     scale: float
@@ -74,7 +69,7 @@ def check_samples(
     """
     if hasattr(x, "tocsr"):
         return _check_csr(x.tocsr(), n_features, dtype, uint8_scale, name)
-    array = _as_array(x, name)
+    array = as_array(x, name)
     _check_kind_and_shape(array, n_features, name)
     if array.dtype == np.uint8:
         kind, values, scale = "uint8", np.ascontiguousarray(array), uint8_scale
@@ -82,7 +77,7 @@ def check_samples(
         kind, values, scale = "float", _floats(array, dtype), 1.0
         if finite:
             check_finite(array, dtype, name)
-    return Samples(kind, (values,), NO_LABELS, array.shape[0], array.shape[1], scale)
+    return Samples(kind, (values,), array.shape[0], array.shape[1], scale)
 
 
 def _check_csr(
@@ -105,10 +100,11 @@ def _check_csr(
     if matrix.dtype == np.uint8:
         data = data * dtype.type(uint8_scale)
     arrays = (data, indices.astype(np.int32), indptr.astype(np.int64))
-    return Samples("csr", arrays, NO_LABELS, matrix.shape[0], matrix.shape[1], 1.0)
+    return Samples("csr", arrays, matrix.shape[0], matrix.shape[1], 1.0)
 
 
-def _as_array(value: Any, name: str) -> NDArray[Any]:
+def as_array(value: Any, name: str) -> NDArray[Any]:
+    """``value`` as an array; ValueError that names it if it is none."""
     try:
         return np.asarray(value)
     except ValueError as error:  # rows of unequal length; NumPy does not say of which argument
@@ -164,7 +160,7 @@ def check_labels(y: ArrayLike, count: int, n_classes: int, name: str = "y") -> N
     ValueError
         If their number or a value is wrong.
     """
-    labels = _as_array(y, name)
+    labels = as_array(y, name)
     if labels.dtype.kind not in "ui":
         raise TypeError(
             f"{name} must hold integer class labels 0 ... {n_classes - 1}, not dtype {labels.dtype}"

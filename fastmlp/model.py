@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,16 +15,34 @@ from fastmlp.engine.layout import (
     aligned_zeros,
     parameter_layout,
     parameter_views,
+    views_of,
 )
 from fastmlp.initializers import INITIALIZERS
+from fastmlp.losses import Loss, check_loss
 from fastmlp.predictor import Predictor
 
-ACTIVATIONS = ("relu",)
+ACTIVATIONS = (
+    "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "gelu",
+    "gelu_tanh",
+    "silu",
+    "mish",
+    "tanh",
+    "sigmoid",
+    "softplus",
+    "identity",
+)
 """Names of the activations; `fastmlp.kernels.activations` holds their maths."""
+
+NORMS = ("layer", "batch")
+"""Names of the norms; `fastmlp.kernels.norms` holds their maths."""
 
 DTYPES = ("float32", "float64")
 
-MADE_ANEW = ("_weights", "_biases", "_predictor")
+MADE_ANEW = ("_views", "_lists", "_predictor", "_trainer")
 """Attributes that a copy does not take over."""
 
 
@@ -44,14 +62,27 @@ class ParameterList(list[NDArray[np.floating]]):
 
 
 class MLP:
-    """Multilayer perceptron: ``A_l = f(A_{l-1} @ W_l + b_l)``, the last layer linear (logits).
+    """Multilayer perceptron: ``A_l = f_l(norm_l(A_{l-1} @ W_l + b_l))``, the last layer linear.
 
     Parameters
     ----------
     layers : sequence of int
         Sizes from the input to the output, two or more, for example ``[784, 128, 10]``.
-    activation : {"relu"}, default "relu"
-        Of the hidden layers.
+    activation : str or sequence of str, default "relu"
+        Of the hidden layers, or of each: relu, leaky_relu (slope 0.01), elu, selu, gelu (with erf),
+        gelu_tanh, silu, mish, tanh, sigmoid, softplus, identity; as PyTorch's with their defaults.
+    loss : str or Loss, default "cross_entropy"
+        What training minimises, and with it what the outputs mean: cross_entropy,
+        binary_cross_entropy, squared_error, absolute_error, huber, poisson, or an object such as
+        ``CrossEntropy(label_smoothing=0.1)``.
+    norm : {None, "layer", "batch"} or a sequence of these, default None
+        Between product and activation of the hidden layers, or of each (Ba et al., 2016; Ioffe and
+        Szegedy, 2015); as `torch.nn.LayerNorm` and `torch.nn.BatchNorm1d`, eps 1e-5, momentum 0.1.
+    dropout : float or sequence of float, default 0
+        Share of the hidden layers' activations, or of each's, that a training step drops, below 1
+        (Srivastava et al., 2014).
+    input_dropout : float, default 0
+        The same of the input.
     init : {"he_normal", "uniform"}, default "he_normal"
         Initial parameters: W normal with variance 2 / n_in and b zero (He et al., 2015), or both
         uniform in [-0.5, 0.5]. Drawn in float64 from ``numpy.random.default_rng(seed)``, layer by
@@ -69,8 +100,12 @@ class MLP:
         Views of one flat buffer: writing into them changes the model.
     biases : list of ndarray (n_out,)
         As weights.
+    scales, shifts : list of ndarray (n_out,)
+        As weights, of the norms, from the first layer that has one on.
+    running_means, running_variances : list of ndarray (n_out,)
+        The same of what batch norm predicts with.
     n_parameters : int
-        Number of weights and biases.
+        Number of weights, biases, scales and shifts.
 
     Raises
     ------
@@ -82,46 +117,108 @@ class MLP:
         self,
         layers: Sequence[int],
         *,
-        activation: str = "relu",
+        activation: str | Sequence[str] = "relu",
+        loss: str | Loss = "cross_entropy",
+        norm: str | Sequence[str | None] | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        input_dropout: float = 0.0,
         init: str = "he_normal",
         dtype: DTypeLike = "float32",
         seed: int = 0,
         uint8_scale: float = 1 / 255,
     ) -> None:
         self.layers = _check_layers(layers)
-        self.activation = check_choice("activation", activation, ACTIVATIONS)
+        hidden = len(self.layers) - 2
+        self.activation, activations = per_layer(
+            "activation", activation, hidden, _check_activation
+        )
+        self.loss = check_loss(loss)
+        self.norm, self.norms = per_layer("norm", norm, hidden, _check_norm)
+        self.dropout, dropouts = per_layer("dropout", dropout, hidden, _check_dropout)
+        self.input_dropout = _check_dropout("input_dropout", input_dropout)
         self.init = check_choice("init", init, tuple(INITIALIZERS))
         self.dtype = _check_dtype(dtype)
         self.seed = check_integer("seed", seed, 0)
         self.uint8_scale = check_number("uint8_scale", uint8_scale, least=0)
         self._predictor: Predictor | None = None
-        self.places, items = parameter_layout(self.layers, self.dtype)
+        self._trainer: Any = None
+        self.places, items = parameter_layout(
+            self.layers, self.dtype, self.activations, self.norms, dropouts
+        )
         self._hold(aligned_zeros(items, self.dtype))
         rng = np.random.default_rng(self.seed)
         for W, b in zip(self.weights, self.biases, strict=True):
             W[...], b[...] = INITIALIZERS[self.init](rng, *W.shape)
+        for ones in (*self.scales, *self.running_variances):
+            ones[...] = 1
 
     def __repr__(self) -> str:
         return (
-            f"MLP({list(self.layers)}, activation={self.activation!r}, init={self.init!r}, "
-            f"dtype={self.dtype.name!r}, seed={self.seed})"
+            f"MLP({list(self.layers)}, activation={self.activation!r}, loss={self.loss!r}, "
+            f"norm={self.norm!r}, dropout={self.dropout!r}, input_dropout={self.input_dropout!r}, "
+            f"init={self.init!r}, dtype={self.dtype.name!r}, seed={self.seed})"
         )
 
     def _hold(self, parameters: NDArray[np.floating]) -> None:
         """Take ``parameters`` as the flat buffer that weights and biases are views of."""
         self.parameters = parameters
-        weights, biases = parameter_views(parameters, self.places)
-        self._weights, self._biases = ParameterList(weights), ParameterList(biases)
+        self._views = parameter_views(parameters, self.places)
+        kinds = ("W", "b", "scale", "shift", "mean", "variance")
+        self._lists = {kind: ParameterList(views_of(self._views, kind)) for kind in kinds}
 
     @property
     def weights(self) -> ParameterList:
         """W of each layer, (n_in, n_out); an item that is set is copied into the model."""
-        return self._weights
+        return self._lists["W"]
 
     @property
     def biases(self) -> ParameterList:
         """b of each layer, (n_out,); an item that is set is copied into the model."""
-        return self._biases
+        return self._lists["b"]
+
+    @property
+    def scales(self) -> ParameterList:
+        """Scale of each norm, (n_out,); an item that is set is copied into the model."""
+        return self._lists["scale"]
+
+    @property
+    def shifts(self) -> ParameterList:
+        """Shift of each norm, (n_out,); an item that is set is copied into the model."""
+        return self._lists["shift"]
+
+    @property
+    def running_means(self) -> ParameterList:
+        """Mean with which each batch norm predicts, (n_out,)."""
+        return self._lists["mean"]
+
+    @property
+    def running_variances(self) -> ParameterList:
+        """Variance with which each batch norm predicts, (n_out,)."""
+        return self._lists["variance"]
+
+    def state_dict(self) -> dict[str, NDArray[np.floating]]:
+        """Copies of all arrays: W1, b1, scale1, shift1, mean1, variance1, W2, ..., as there are."""
+        return {name: np.array(view) for name, view in self._views.items()}
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Copy in what `state_dict` gave.
+
+        Raises
+        ------
+        ValueError
+            If an array is missing, unknown or of another shape; nothing is changed then.
+        """
+        if set(state) != set(self._views):
+            wrong = sorted(set(state).symmetric_difference(self._views))
+            raise ValueError(f"state must hold {', '.join(self._views)}: {shown(wrong)} differ")
+        arrays = {name: np.asarray(state[name]) for name in self._views}
+        for name, view in self._views.items():
+            if arrays[name].shape != view.shape:
+                raise ValueError(
+                    f"state must hold {name} of shape {view.shape}, not {arrays[name].shape}"
+                )
+        for name, view in self._views.items():
+            view[...] = arrays[name]
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle holds: the buffer, without the views of it."""
@@ -130,15 +227,16 @@ class MLP:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copied buffer need not start a cache line: it is brought into one that does."""
         self.__dict__.update(state)
-        self._predictor = None
+        self._predictor = self._trainer = None
         parameters = aligned_zeros(len(self.parameters), self.dtype)
         parameters[...] = self.parameters
         self._hold(parameters)
 
     @property
     def n_parameters(self) -> int:
-        """Number of weights and biases."""
-        return sum(W.size + b.size for W, b in zip(self.weights, self.biases, strict=True))
+        """Number of weights, biases, scales and shifts."""
+        lists = (self.weights, self.biases, self.scales, self.shifts)
+        return sum(array.size for arrays in lists for array in arrays)
 
     def logits(self, x: ArrayLike) -> NDArray[np.floating]:
         """Output of the last layer.
@@ -162,11 +260,31 @@ class MLP:
         return self._bound().logits(x)
 
     def predict_proba(self, x: ArrayLike) -> NDArray[np.floating]:
-        """Class probabilities, ``softmax(logits(x))``; arguments, shapes and errors as `logits`."""
+        """Probabilities: softmax of the logits, or of each output of a binary loss its sigmoid.
+
+        Returns
+        -------
+        ndarray (n_samples, n_outputs) of ``dtype``
+
+        Raises
+        ------
+        TypeError
+            If the loss is one of regression.
+        TypeError, ValueError
+            As `logits`.
+        """
         return self._bound().predict_proba(x)
 
-    def predict(self, x: ArrayLike) -> NDArray[np.intp]:
-        """Class with the largest logit, the first of equals: (n_samples,) of intp; as `logits`."""
+    def predict(self, x: ArrayLike) -> NDArray[Any]:
+        """What the loss predicts; arguments and errors as `logits`.
+
+        Returns
+        -------
+        ndarray (n_samples,) or (n_samples, n_outputs)
+            cross_entropy: the class with the largest logit, the first of equals, (n_samples,) of
+            intp. binary_cross_entropy: 1 where a logit is above 0, else 0, of intp; poisson: exp of
+            the logits; other losses: the logits; these three (n_samples,) if there is one output.
+        """
         return self._bound().predict(x)
 
     def predictor(self, batch_size: int = PREDICT_ROWS, threads: int | None = None) -> Predictor:
@@ -197,6 +315,38 @@ class MLP:
         from fastmlp.model_file import save
 
         save(self, path)
+
+
+def per_layer(
+    name: str, value: Any, hidden: int, check: Callable[[str, Any], Any]
+) -> tuple[Any, tuple[Any, ...]]:
+    """Check one ``value`` for all hidden layers, or a sequence of one for each.
+
+    Gives it as the attribute (itself, or a tuple), and a tuple of one for each.
+    """
+    if value is None or isinstance(value, str) or not hasattr(value, "__len__"):
+        checked = check(name, value)
+        return checked, (checked,) * hidden
+    items = tuple(check(f"{name}[{k}]", item) for k, item in enumerate(value))
+    if len(items) != hidden:
+        raise ValueError(
+            f"{name} must be one value, or one for each of {hidden} hidden layers: {shown(value)}"
+        )
+    return items, items
+
+
+def _check_activation(name: str, value: Any) -> str:
+    return check_choice(name, value, ACTIVATIONS)
+
+
+def _check_norm(name: str, value: Any) -> str | None:
+    if value is not None and value not in NORMS:
+        raise ValueError(f"{name} must be None, {' or '.join(NORMS)}, not {shown(value)}")
+    return None if value is None else str(value)
+
+
+def _check_dropout(name: str, value: Any) -> float:
+    return check_number(name, value, 0, 1)
 
 
 def _check_layers(layers: Sequence[int]) -> tuple[int, ...]:

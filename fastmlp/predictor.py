@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.checks import check_integer, shown
 from fastmlp.engine.layout import BRIEF_PRODUCTS, PREDICT_ROWS
-from fastmlp.inputs import NO_LABELS, Samples, check_finite, check_samples
+from fastmlp.inputs import Samples, check_finite, check_samples
 from fastmlp.threads import PRODUCTS_PER_THREAD, threads_for
 
 if TYPE_CHECKING:
@@ -91,13 +91,24 @@ class Predictor:
         return self._apply(x, "logits", out)
 
     def predict_proba(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[np.floating]:
-        """Class probabilities, ``softmax(logits(x))``; arguments and errors as `logits`."""
-        return self._apply(x, "softmax", out)
+        """As `MLP.predict_proba`; arguments as `logits`."""
+        loss = self._model.loss
+        if not loss.has_accuracy:
+            raise TypeError(f"predict_proba needs a loss of classes, not {loss.name}")
+        return self._apply(x, loss.output, out)
 
-    def predict(self, x: ArrayLike) -> NDArray[np.intp]:
-        """Class with the largest logit, the first of equals: (n_samples,) of intp; as `logits`."""
-        classes: NDArray[np.intp] = np.argmax(self._apply(x, "logits", None), axis=1)
-        return classes
+    def predict(self, x: ArrayLike) -> NDArray[Any]:
+        """As `MLP.predict`."""
+        loss = self._model.loss
+        if loss.targets == "classes":
+            classes: NDArray[np.intp] = np.argmax(self._apply(x, "logits", None), axis=1)
+            return classes
+        outputs: NDArray[Any] = self._apply(
+            x, "logits" if loss.targets == "binary" else loss.output, None
+        )
+        if loss.targets == "binary":
+            outputs = (outputs > 0).astype(np.intp)
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     def _apply(self, x: Any, head: str, out: NDArray[Any] | None) -> NDArray[np.floating]:
         model = self._model
@@ -130,7 +141,7 @@ class Predictor:
                 if engine.bound != (kind, head):
                     scale = model.uint8_scale if kind == "uint8" else 1.0
                     rows, columns = x.shape
-                    engine.bind(Samples(kind, (x,), NO_LABELS, rows, columns, scale), head)
+                    engine.bind(Samples(kind, (x,), rows, columns, scale), head)
                 finite = engine.predict_bound(x, out)
             else:
                 # Chunk by chunk: where out overlaps x it would be written before all is read.

@@ -15,11 +15,13 @@ from fastmlp.engine.layout import BRIEF_PRODUCTS, aligned_zeros
 from fastmlp.engine.plan import Workspace
 from fastmlp.engine.team import Team
 from fastmlp.kernels import activations, gather, losses
+from fastmlp.kernels import limits as parts
 from fastmlp.kernels.calls import (
     address,
     epilogue_arguments,
     gather_arguments,
     head_arguments,
+    part_arguments,
     product_arguments,
 )
 from fastmlp.kernels.product import product
@@ -31,17 +33,52 @@ if TYPE_CHECKING:
     from fastmlp.inputs import Samples
     from fastmlp.model import MLP
     from fastmlp.optimizers import Optimizer
+    from fastmlp.targets import Targets
 
-Watch = Callable[[int, float, float], None]
-"""Called now and then while a job runs: samples so far, sum of their losses, their hits."""
+
+class UpdateLimits(NamedTuple):
+    """What is done to gradients and weights beside the optimiser's update; None or 0: nothing.
+
+    Attributes
+    ----------
+    clip_norm, clip_value : float or None
+        Largest norm of the whole gradient, largest size of its items.
+    max_norm : float or None
+        Largest norm of a column of W.
+    average_decay : float or None
+        Decay of the running mean of the parameters.
+    """
+
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    max_norm: float | None = None
+    average_decay: float | None = None
 
 
 class Totals(NamedTuple):
-    """Sums over the samples that a job has seen."""
+    """Sums over the samples that a job has seen.
+
+    ``mass`` is what they count in a mean of losses.
+    """
 
     samples: int
     loss: float
     hits: int
+    mass: float
+
+    @property
+    def mean_loss(self) -> float:
+        """Loss by mass; 0 where nothing counts."""
+        return self.loss / self.mass if self.mass else 0.0
+
+    @property
+    def accuracy(self) -> float:
+        """Share of hits."""
+        return self.hits / max(self.samples, 1)
+
+
+Watch = Callable[[Totals], None]
+"""Called now and then while a job runs, with its sums so far."""
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -59,11 +96,7 @@ class NonFiniteLossError(FloatingPointError):
 
 
 GATHERS = {"uint8": gather.gather_uint8, "float": gather.gather_float, "csr": gather.gather_csr}
-HEADS = {
-    "softmax_cross_entropy": losses.softmax_cross_entropy,
-    "softmax": losses.softmax,
-    "logits": losses.logits,
-}
+NO_LIMITS = UpdateLimits()
 NOTHING = np.empty(0, dtype=np.int64)
 
 PROBED_PRODUCTS = 8_000_000
@@ -77,15 +110,17 @@ PROBE_STEPS, PROBE_ROUNDS = 50, 3
 """Steps in which a number of threads is timed, and how often; the least time counts."""
 
 
-def compile_for(model: MLP, optimizer: Optimizer, kind: str) -> None:
+def compile_for(model: MLP, optimizer: Optimizer, kind: str, targets: Targets) -> None:
     """Compile what training on samples of ``kind`` needs, or load it from the cache."""
-    functions = (activations.identity, *activations.ACTIVATIONS[model.activation])
-    epilogues = (*functions, UPDATES[optimizer.name].kernel)
+    functions = {activations.identity}
+    for name in model.activations:
+        functions |= {*activations.ACTIVATIONS[name][:2]}
+    epilogues = (*sorted(functions, key=lambda f: f.__name__), UPDATES[optimizer.update].kernel)
     compile_step(
         [
             (product, product_arguments),
             (GATHERS[kind], gather_arguments),
-            (HEADS["softmax_cross_entropy"], head_arguments),
+            (losses.LOSSES[model.loss.name][targets.kind], head_arguments),
             *((function, epilogue_arguments) for function in epilogues),
         ],
         model.dtype,
@@ -106,10 +141,21 @@ class Engine:
     fewer : bool, default False
         Whether `train` may use fewer, where it finds in its first steps that fewer are faster.
     optimizer : Optimizer, optional
-        Needed to train; its state starts at zero.
+        Needed to train; its state starts anew.
+    learns : bool, default False
+        Whether it makes gradients: batch norm then needs room for whole batches.
+    limits : UpdateLimits
+        What is done to gradients and weights beside the update.
+    seed : int, default 0
+        Of dropout.
 
     Attributes
     ----------
+    step : int
+        Steps of training that were done.
+    state, average : ndarray
+        The optimiser's, each row of the parameters followed by further planes; the running mean of
+        the parameters, if asked for.
     bound : (str, str) or None
         Kind of input and head of the last `bind`, until another job is run.
     """
@@ -121,24 +167,60 @@ class Engine:
         threads: int,
         optimizer: Optimizer | None = None,
         fewer: bool = False,
+        *,
+        learns: bool = False,
+        limits: UpdateLimits = NO_LIMITS,
+        seed: int = 0,
+        augmentation: Any = None,
     ) -> None:
         self.model = model
         self._fewer = fewer
         self.optimizer = optimizer
-        self.workspace = Workspace(model.places, model.activation, model.dtype, rows, threads)
-        self.gradients = aligned_zeros(0, model.dtype)
+        self.workspace = Workspace(
+            model.places,
+            model.dtype,
+            rows,
+            threads,
+            whole_batches=learns and "batch" in model.norms,
+            input_dropout=model.input_dropout,
+        )
+        self.gradients = self.state = self.average = aligned_zeros(0, model.dtype)
         self.team = Team(threads, available_cores())
-        self._step = 0
+        self.step = 0
         self.bound: tuple[str, str] | None = None
         self._alive: tuple[Any, ...] = ()
         job = self.workspace.job
         job.params, job.cells = model.parameters.ctypes.data, self.team.cells.ctypes.data
+        job.key0, job.key1 = np.random.SeedSequence(seed).generate_state(2, np.uint32)
         if optimizer is not None:
-            update = UPDATES[optimizer.name]
-            self._state = aligned_zeros(update.planes * len(model.parameters), model.dtype)
-            job.state, job.planes = self._state.ctypes.data, update.planes
+            update = UPDATES[optimizer.update]
+            self.state = aligned_zeros(update.planes * len(model.parameters), model.dtype)
+            self.state += self.state.dtype.type(optimizer.initial_state)
+            job.state, job.planes = self.state.ctypes.data, update.planes
             job.update = address(update.kernel, epilogue_arguments, model.dtype)
             job.idle_at_zero = update.idle_at_zero
+        self._limit(limits)
+
+    def _limit(self, limits: UpdateLimits) -> None:
+        """Turn on what ``limits`` asks for."""
+        job, settings = self.workspace.job, self.workspace.buffers["settings"]
+        dtype = self.model.dtype
+        if limits.clip_norm is not None or limits.clip_value is not None:
+            job.clipping = job.whole_gradients = 1
+            settings[step.CLIP_NORM] = limits.clip_norm or np.inf
+            settings[step.CLIP_VALUE] = limits.clip_value or np.inf
+            job.row_squares = address(parts.row_squares, part_arguments, dtype)
+            job.clip = address(parts.clip, part_arguments, dtype)
+            self._need_gradients()
+        if limits.max_norm is not None:
+            job.limiting, settings[step.MAX_NORM] = 1, limits.max_norm
+            job.limit_columns = address(parts.limit_columns, part_arguments, dtype)
+        if limits.average_decay is not None:
+            self.average = aligned_zeros(len(self.model.parameters), dtype)
+            job.averaging, settings[step.DECAY] = 1, limits.average_decay
+            job.average = self.average.ctypes.data
+            job.averager = address(parts.average, part_arguments, dtype)
+        job.after_update = job.whole_gradients or job.limiting or job.averaging
 
     def __enter__(self) -> Engine:
         return self
@@ -149,21 +231,33 @@ class Engine:
     def train(
         self,
         samples: Samples,
+        targets: Targets,
         order: NDArray[np.int64],
         batch_size: int,
-        watch: Watch,
+        rates: NDArray[np.float64],
+        watch: Watch | None = None,
     ) -> Totals:
-        """One update by the optimizer for each batch of ``order``."""
+        """One update by the optimizer for each batch of ``order``.
+
+        ``rates`` are the learning rates of these steps, or one for all of them.
+        """
         if batch_size > self.workspace.chunk_rows:
             self._need_gradients()
         done = 0
         if self._fewer and batch_size * len(self.model.parameters) < PROBED_PRODUCTS:
-            done = self._choose_threads(samples, order, batch_size)
-        order = order[done:]
-        head = "softmax_cross_entropy"
-        return self._run(step.TRAIN, head, samples, order, batch_size, watch, resumed=done > 0)
+            done = self._choose_threads(samples, targets, order, batch_size, rates)
+        arguments = samples, targets, order[done:], batch_size
+        rates = rates[done // batch_size :] if len(rates) > 1 else rates
+        return self._run(step.TRAIN, *arguments, rates=rates, watch=watch, resumed=done > 0)
 
-    def _choose_threads(self, samples: Samples, order: NDArray[np.int64], batch_size: int) -> int:
+    def _choose_threads(
+        self,
+        samples: Samples,
+        targets: Targets,
+        order: NDArray[np.int64],
+        batch_size: int,
+        rates: NDArray[np.float64],
+    ) -> int:
         """Time the first steps of ``order`` with 1, 2, 4, ... threads; the samples then done.
 
         The steps are taken as they would have been: their bits do not depend on the threads.
@@ -171,9 +265,10 @@ class Engine:
         most = self.team.threads
         candidates = [2**k for k in range(most.bit_length()) if 2**k < most] + [most]
         segments = PROBE_ROUNDS * len(candidates)
-        count = min(PROBE_STEPS, len(order) // batch_size // (2 * segments)) * batch_size
-        if len(candidates) < 2 or count == 0:
+        steps = min(PROBE_STEPS, len(order) // batch_size // (2 * segments))
+        if len(candidates) < 2 or steps == 0:
             return 0
+        count = steps * batch_size
         self._fewer = False
         ticks: dict[int, list[int]] = {threads: [] for threads in candidates}
         for k in range(segments):
@@ -181,30 +276,40 @@ class Engine:
             self.workspace.use(threads)
             before = int(self._clocks[0].sum()) if k else 0
             part = order[k * count : (k + 1) * count]
-            head = "softmax_cross_entropy"
-            self._run(step.TRAIN, head, samples, part, batch_size, resumed=k > 0)
+            some = rates[k * steps : (k + 1) * steps] if len(rates) > 1 else rates
+            self._run(step.TRAIN, samples, targets, part, batch_size, rates=some, resumed=k > 0)
             ticks[threads].append(int(self._clocks[0].sum()) - before)
         self.workspace.use(min(candidates, key=lambda threads: min(ticks[threads])))
         return segments * count
 
-    def gradients_of(self, samples: Samples) -> Totals:
-        """Gradients of the mean loss over all samples, into the buffer ``gradients``."""
+    def gradients_of(
+        self, samples: Samples, targets: Targets, order: NDArray[np.int64] | None = None
+    ) -> Totals:
+        """Gradients of the mean loss over ``order``, or all, into the buffer ``gradients``."""
         self._need_gradients()
-        return self._run(step.GRADIENT, "softmax_cross_entropy", samples)
+        return self._run(step.GRADIENT, samples, targets, order)
 
-    def score(self, samples: Samples) -> Totals:
-        """Sums of loss and hits over all samples."""
-        return self._run(step.SCORE, "softmax_cross_entropy", samples)
+    def score(
+        self, samples: Samples, targets: Targets, order: NDArray[np.int64] | None = None
+    ) -> Totals:
+        """Sums of loss and hits over the samples of ``order``, or all."""
+        return self._run(step.SCORE, samples, targets, order)
+
+    def outputs(
+        self, samples: Samples, order: NDArray[np.int64], head: str, out: NDArray[Any]
+    ) -> None:
+        """What ``head`` makes of the samples of ``order``, into ``out`` (len(order), n_outputs)."""
+        self._run(step.PREDICT, samples, None, order, output=head, out=out)
 
     def predict(self, samples: Samples, head: str, out: NDArray[Any], threads: int) -> bool:
-        """What ``head`` ("logits" or "softmax") makes of every sample, into ``out``.
+        """What ``head`` (of `losses.OUTPUTS`) makes of every sample, into ``out``.
 
         ``out`` (n_samples, n_classes) is contiguous. False if a value of the samples is not finite.
         """
         self.bound = None
         self.workspace.use(min(threads, self.team.threads))
         try:
-            self._run(step.PREDICT, head, samples, out=out)
+            self._run(step.PREDICT, samples, output=head, out=out)
         except NonFiniteLossError:
             return False
         finally:
@@ -214,7 +319,7 @@ class Engine:
     def bind(self, samples: Samples, head: str) -> None:
         """Make ready for `predict_bound` of arrays like that of ``samples``."""
         order = np.arange(self.workspace.chunk_rows)
-        self._prepare(step.PREDICT, head, samples, order, len(order))
+        self._prepare(step.PREDICT, samples, None, order, len(order), output=head)
         self._alive = (order,)
         self.workspace.use(1)
         self.team.clear()
@@ -230,9 +335,9 @@ class Engine:
             step.predict(workspace.jobs, workspace.layers, self._hyper, self._source, x, out)
         )
 
-    def compile(self, samples: Samples) -> None:
+    def compile(self, samples: Samples, targets: Targets) -> None:
         """Compile what `train` needs, or load it from the cache, without a step."""
-        self._prepare(step.TRAIN, "softmax_cross_entropy", samples, NOTHING, 1)
+        self._prepare(step.TRAIN, samples, targets, NOTHING, 1)
         self._call(0)
 
     def phase_seconds(self) -> NDArray[np.float64]:
@@ -244,11 +349,14 @@ class Engine:
     def _run(
         self,
         mode: int,
-        head: str,
         samples: Samples,
+        targets: Targets | None = None,
         order: NDArray[np.int64] | None = None,
         batch_size: int | None = None,
+        *,
+        rates: NDArray[np.float64] | None = None,
         watch: Watch | None = None,
+        output: str = "",
         out: NDArray[Any] | None = None,
         resumed: bool = False,
     ) -> Totals:
@@ -258,7 +366,7 @@ class Engine:
         """
         order = np.arange(samples.count) if order is None else order
         batch_size = batch_size or max(len(order), 1)
-        self._prepare(mode, head, samples, order, batch_size, out)
+        self._prepare(mode, samples, targets, order, batch_size, rates, output, out)
         if not resumed:
             self._progress[:] = 0
             self._clocks[:] = 0
@@ -267,7 +375,7 @@ class Engine:
         start = time.perf_counter()
         self.team.run(
             self._call,
-            lambda: watch(*self._totals()) if watch else None,
+            lambda: watch(self._totals()) if watch else None,
             int(self.workspace.jobs["threads"][0]),
             brief=len(order) * len(self.model.parameters) < BRIEF_PRODUCTS,
         )
@@ -278,7 +386,7 @@ class Engine:
         if self.team.cells[FAILED]:
             raise NonFiniteLossError(steps)
         if mode == step.TRAIN:
-            self._step += steps - before
+            self.step += steps - before
         return self._totals()
 
     def _call(self, thread: int) -> None:
@@ -287,33 +395,60 @@ class Engine:
     def _prepare(
         self,
         mode: int,
-        head: str,
         samples: Samples,
+        targets: Targets | None,
         order: NDArray[np.int64],
         batch_size: int,
+        rates: NDArray[np.float64] | None = None,
+        output: str = "",
         out: NDArray[Any] | None = None,
     ) -> None:
         """Make ``workspace.job`` the job of `_call`."""
         dtype, job = self.model.dtype, self.workspace.job
-        self._hyper = np.zeros((1, HYPERPARAMETERS), dtype=dtype)
-        if mode == step.TRAIN and self.optimizer is not None:
-            steps = self._step + np.arange(1, -(-len(order) // batch_size) + 1)
+        hyper = np.zeros((1, 1, HYPERPARAMETERS), dtype=dtype)
+        if mode == step.TRAIN and self.optimizer is not None and rates is not None:
+            count = -(-len(order) // batch_size)
+            steps = self.step + np.arange(1, count + 1)
             with np.errstate(over="ignore"):  # an infinite rate shows in the loss
-                rows = self.optimizer.hyperparameters(steps).astype(dtype)
-            self._hyper = np.zeros((max(len(rows), 1), HYPERPARAMETERS), dtype=dtype)
-            self._hyper[: len(rows), : rows.shape[1]] = rows
+                hyper = self.optimizer.hyperparameters(
+                    steps, np.broadcast_to(rates, count), len(self.model.places)
+                ).astype(dtype)
+        job.groups = hyper.shape[1]
+        apart = int(hyper.shape[1] > 1)
+        for l, layer in enumerate(self.workspace.layers.view(np.recarray)):
+            layer.W_group, layer.other_group = 2 * l * apart, (2 * l + 1) * apart
+        self._hyper = np.ascontiguousarray(hyper.reshape(-1, HYPERPARAMETERS))
+        job.first_step = self.step + 1
         source = addresses_of(samples.arrays)
         # Addresses do not keep what is there alive.
-        self._alive = (samples, order, out)
+        self._alive = (samples, targets, order, out)
         self._source = source
         job.mode, job.rows, job.batch_size = mode, len(order), batch_size
         job.source, job.n_arrays = source.ctypes.data, len(source)
-        job.labels, job.n_labels = samples.labels.ctypes.data, len(samples.labels)
         job.order = order.ctypes.data
         job.out = 0 if out is None else out.ctypes.data
         job.input_scale = samples.scale
         job.gather = address(GATHERS[samples.kind], gather_arguments, dtype)
-        job.head = address(HEADS[head], head_arguments, dtype)
+        if targets is None:
+            head = losses.OUTPUTS[output]
+            job.n_labels = job.n_targets = job.n_weights = job.n_masses = 0
+        else:
+            head = losses.LOSSES[self.model.loss.name][targets.kind]
+            self._aim_at(targets)
+        job.head = address(head, head_arguments, dtype)
+
+    def _aim_at(self, targets: Targets) -> None:
+        """Tell the job where targets and weights are."""
+        job = self.workspace.job
+        for field, values in (
+            ("labels", targets.labels),
+            ("targets", targets.rows),
+            ("weights", targets.weights),
+            ("masses", targets.masses),
+        ):
+            job[field], job[f"n_{field}"] = values.ctypes.data, len(values)
+        options = self.workspace.buffers["options"].reshape(2, -1)
+        options[:, : targets.options.shape[1]] = targets.options
 
     @property
     def _progress(self) -> NDArray[np.float64]:
@@ -326,7 +461,10 @@ class Engine:
     def _totals(self) -> Totals:
         progress = self._progress
         return Totals(
-            int(progress[step.SAMPLES]), float(progress[step.LOSS_SUM]), int(progress[step.HITS])
+            int(progress[step.SAMPLES]),
+            float(progress[step.LOSS_SUM]),
+            int(progress[step.HITS]),
+            float(progress[step.MASS]),
         )
 
     def _need_gradients(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -45,32 +45,93 @@ def aligned_zeros(items: int, dtype: np.dtype) -> NDArray[np.floating]:
 
 @dataclass(frozen=True)
 class LayerLayout:
-    """Place of one layer's parameters: W (n_in, n_out) in rows of ``stride`` items, then b."""
+    """Place of one layer's parameters, and what follows its product.
+
+    Rows of ``stride`` items: W (n_in, n_out), b; with a norm its scale and shift; with that of
+    batches its running mean and variance, which no gradient moves.
+    """
 
     n_in: int
     n_out: int
     stride: int
     W: int
-    b: int
+    activation: str | None = None
+    norm: str | None = None
+    dropout: float = 0.0
+
+    @property
+    def rows(self) -> int:
+        """Rows of W and of what lies below."""
+        return self.n_in + 1 + (2 if self.norm else 0) + (2 if self.norm == "batch" else 0)
+
+    @property
+    def trained_rows(self) -> int:
+        """Rows that a gradient moves."""
+        return self.n_in + 1 + (2 if self.norm else 0)
+
+    def names(self, layer: int) -> dict[str, int]:
+        """Name of each array of layer ``layer``, and its first row."""
+        names = {f"W{layer}": 0, f"b{layer}": self.n_in}
+        if self.norm:
+            names |= {f"scale{layer}": self.n_in + 1, f"shift{layer}": self.n_in + 2}
+        if self.norm == "batch":
+            names |= {f"mean{layer}": self.n_in + 3, f"variance{layer}": self.n_in + 4}
+        return names
 
 
-def parameter_layout(layers: Sequence[int], dtype: np.dtype) -> tuple[list[LayerLayout], int]:
-    """Layout of each layer and the number of items of the whole buffer."""
+def parameter_layout(
+    layers: Sequence[int],
+    dtype: np.dtype,
+    activations: Sequence[str],
+    norms: Sequence[str | None],
+    dropouts: Sequence[float],
+) -> tuple[list[LayerLayout], int]:
+    """Layout of each layer and the number of items of the whole buffer.
+
+    ``activations``, ``norms``, ``dropouts``: of each hidden layer.
+    """
     places, end = [], 0
-    for n_in, n_out in pairwise(layers):
-        stride = row_stride(n_out, dtype)
-        places.append(LayerLayout(n_in, n_out, stride, end, end + n_in * stride))
-        end += (n_in + 1) * stride
+    following = zip((*activations, None), (*norms, None), (*dropouts, 0.0), strict=True)
+    for (n_in, n_out), what in zip(pairwise(layers), following, strict=True):
+        place = LayerLayout(n_in, n_out, row_stride(n_out, dtype), end, *what)
+        places.append(place)
+        end += place.rows * place.stride
     return places, end
 
 
 def parameter_views(
     buffer: NDArray[np.floating], places: Sequence[LayerLayout]
-) -> tuple[list[NDArray[np.floating]], list[NDArray[np.floating]]]:
-    """Views W (n_in, n_out) and b (n_out,) of the flat buffer; the padding stays zero."""
-    weights, biases = [], []
-    for place in places:
-        rows = buffer[place.W : place.W + place.n_in * place.stride]
-        weights.append(rows.reshape(place.n_in, place.stride)[:, : place.n_out])
-        biases.append(buffer[place.b : place.b + place.n_out])
-    return weights, biases
+) -> dict[str, NDArray[np.floating]]:
+    """Views W1 (n_in, n_out), b1 (n_out,), ... of the flat buffer; the padding stays zero."""
+    views = {}
+    for layer, place in enumerate(places, start=1):
+        rows = buffer[place.W : place.W + place.rows * place.stride]
+        rows = rows.reshape(place.rows, place.stride)[:, : place.n_out]
+        for name, first in place.names(layer).items():
+            views[name] = rows[: place.n_in] if first == 0 else rows[first]
+    return views
+
+
+def views_of(views: Mapping[str, NDArray[np.floating]], kind: str) -> list[NDArray[np.floating]]:
+    """Those called ``kind`` and a number, in order."""
+    return [view for name, view in views.items() if name.rstrip("0123456789") == kind]
+
+
+def state_views(
+    buffer: NDArray[np.floating], places: Sequence[LayerLayout], planes: int
+) -> dict[str, NDArray[np.floating]]:
+    """Views W1/0, W1/1, ..., b1/0, ... of the optimiser's state: plane by plane of what it trains.
+
+    Each row of the parameters stands for a row of each plane, one after another.
+    """
+    views = {}
+    for layer, place in enumerate(places, start=1):
+        begin = planes * place.W
+        rows = buffer[begin : begin + planes * place.rows * place.stride]
+        rows = rows.reshape(place.rows, planes, place.stride)[:, :, : place.n_out]
+        for name, first in place.names(layer).items():
+            if first < place.trained_rows:
+                for plane in range(planes):
+                    part = rows[: place.n_in, plane] if first == 0 else rows[first, plane]
+                    views[f"{name}/{plane}"] = part
+    return views

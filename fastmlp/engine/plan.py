@@ -8,9 +8,24 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastmlp.engine.layout import CHUNK_ROWS, LayerLayout, aligned_zeros, row_stride
-from fastmlp.engine.step import LINE_ITEMS, PHASES, PROGRESS_ITEMS
-from fastmlp.kernels import activations
-from fastmlp.kernels.calls import address, epilogue_arguments, product_arguments
+from fastmlp.engine.step import (
+    BATCH_NORM,
+    FIRST_LAYER,
+    INPUT_SCALE,
+    LAYER_NORM,
+    LINE_ITEMS,
+    NUMBERS,
+    PHASES,
+    PROGRESS_ITEMS,
+)
+from fastmlp.kernels import activations, norms
+from fastmlp.kernels.calls import (
+    address,
+    epilogue_arguments,
+    part_arguments,
+    product_arguments,
+)
+from fastmlp.kernels.dropout import draw_mask
 from fastmlp.kernels.product import SCRATCH_BYTES, product
 from fastmlp.kernels.target import TARGET
 from fastmlp.kernels.tile import MASK_BITS, TILE_ROWS, TILE_VECTORS
@@ -21,18 +36,30 @@ _LAYER_FIELDS = (
     # Places are offsets of a matrix's first item in its buffer, strides the items from row to row.
     "W",
     "W_stride",
-    "b",
     "A",
     "A_stride",
     "out",
     "out_stride",
     "dZ",
     "dZ_stride",
+    "companion",  # of the activation and its derivative, laid out as out
+    "mask",  # of dropout, laid out as out
+    "slope",  # f'(Z) times the mask, laid out as out
+    "H",  # the normalised Z, laid out as out
+    "dN",  # the gradient of the loss by the norm's output, laid out as out
+    "statistics",  # of the batch, (4, n_out), rows as out's; of layer norm (rows, 1)
     "masked_percent",  # of non-zeros, below which products follow the masks,
     "masked_rows",  # and dW from this many rows of the batch on
+    "norm",  # NO_NORM, LAYER_NORM or BATCH_NORM
+    "W_group",  # row of the step's hyperparameters for W,
+    "other_group",  # and for all below it
+    "keep_threshold",  # of dropout's words; 0 where none is dropped
     # Addresses of kernels.
+    "product_epilogue",  # the activation, unless a norm comes first
     "activation",
     "derivative",
+    "normalise",
+    "normalise_backward",
 )
 
 LAYER = np.dtype((np.record, [(name, np.int64) for name in _LAYER_FIELDS]))
@@ -48,6 +75,7 @@ _JOB_FIELDS = (
     "params",  # W_1, b_1, W_2, ...
     "gradients",  # laid out as params
     "state",  # the optimiser's; each row of params stands for ``planes`` rows of it
+    "average",  # running mean of params, laid out as them
     "work",  # activations and dZ of one chunk
     "scratch",  # for products: scratch_items for each thread
     "squares",  # scratch for transposed matrices: 2 of square_rows for each thread
@@ -59,6 +87,13 @@ _JOB_FIELDS = (
     "one",
     "source",  # int64 (n_arrays, 2), see `gather`
     "labels",  # int64 (n_labels,)
+    "targets",  # (n_targets, n_outputs)
+    "weights",  # (n_weights,) of the samples
+    "masses",  # (n_masses,): what they count in the mean
+    "options",  # (2, option_stride), see `losses`
+    "settings",  # see SETTINGS
+    "numbers",  # int64 (threads, NUMBERS), see `step.NUMBERS`
+    "row_norms",  # sum of squares of each row of the gradients
     "order",  # int64 (rows,): the samples, in the order of the epoch
     "out",  # (rows, n_out): what PREDICT writes
     "cells",  # int64, see `sync`
@@ -73,14 +108,42 @@ _JOB_FIELDS = (
     "row_mask_stride",
     "column_mask_stride",
     "score_stride",
+    "option_stride",
+    "param_items",
     "n_arrays",
     "n_labels",
+    "n_targets",
+    "n_weights",
+    "n_masses",
+    "groups",  # rows of hyperparameters to a step
+    "input_mask",  # place of dropout's mask of X in ``work``
+    # Switches.
+    "meeting",  # whether threads without rows meet the others in a barrier of batch norm
+    "after_update",  # whether any of the next four is on
+    "whole_gradients",  # whether an update waits for the whole gradient, to clip it
+    "clipping",
+    "limiting",  # whether columns of W are kept below a norm
+    "averaging",
+    "input_threshold",  # of dropout's words for X; 0 where none is dropped
+    # What random words are made from: two words of the seed, the number of the first step.
+    "key0",
+    "key1",
+    "first_step",
     # Addresses of kernels, see `calls`.
     "gather",
     "head",
     "product",
     "update",
     "store",
+    "times",
+    "draw_mask",
+    "batch_statistics",
+    "move_statistics",
+    "batch_sums",
+    "row_squares",
+    "clip",
+    "limit_columns",
+    "averager",
     "idle_at_zero",  # whether ``update`` changes nothing where dW = 0
 )
 
@@ -110,38 +173,30 @@ class Workspace:
     def __init__(
         self,
         places: Sequence[LayerLayout],
-        activation: str,
         dtype: np.dtype,
         rows: int,
         threads: int,
+        whole_batches: bool = False,
+        input_dropout: float = 0.0,
     ) -> None:
         parameters = sum(place.n_in * place.n_out for place in places)
         brief_rows = max(CHUNK_PRODUCTS // parameters // MASK_BITS * MASK_BITS, MASK_BITS)
-        self.chunk_rows = min(rows, CHUNK_ROWS, brief_rows)
+        self.chunk_rows = rows if whole_batches else min(rows, CHUNK_ROWS, brief_rows)
         self.layers = np.zeros(len(places), dtype=LAYER)
-        layers = self.layers.view(np.recarray)
-        function, derivative = activations.ACTIVATIONS[activation]
         self._items = 0
         inputs = self._place(places[0].n_in, dtype)
-        for index, (layer, place) in enumerate(zip(layers, places, strict=True)):
-            last = index == len(places) - 1
-            layer.n_in, layer.n_out = place.n_in, place.n_out
-            layer.W, layer.W_stride, layer.b = place.W, place.stride, place.b
-            layer.A, layer.A_stride = inputs
-            layer.out, layer.out_stride = inputs = self._place(place.n_out, dtype)
-            layer.dZ, layer.dZ_stride = self._place(place.n_out, dtype)
-            if not index:
-                layer.masked_percent, layer.masked_rows = _masked_from(place.n_out, dtype)
-            layer.activation = address(
-                activations.identity if last else function, epilogue_arguments, dtype
-            )
-            layer.derivative = address(derivative, epilogue_arguments, dtype)
+        input_mask = self._place(places[0].n_in, dtype)[0] if input_dropout else 0
+        for l, place in enumerate(places):
+            inputs = self._plan_layer(self.layers.view(np.recarray)[l], place, inputs, dtype)
+        first = self.layers.view(np.recarray)[0]
+        first.masked_percent, first.masked_rows = _masked_from(places[0].n_out, dtype)
         lanes = TARGET.vector_bytes // dtype.itemsize
         words, blocks = (math.ceil(k / MASK_BITS) for k in (places[0].n_in, self.chunk_rows))
         square_columns = TILE_VECTORS * lanes
         widest = max(row_stride(max(p.n_in, p.n_out, square_columns), dtype) for p in places)
         hidden = max((max(p.n_in, p.n_out) for p in places[1:]), default=0)
         score_stride = row_stride(self.chunk_rows, dtype)
+        option_stride = row_stride(places[-1].n_out, dtype)
         self.jobs = np.zeros(1, dtype=JOB)
         self.job = job = self.jobs.view(np.recarray)
         job.chunk_rows = self.chunk_rows
@@ -149,7 +204,8 @@ class Workspace:
         job.square_rows = hidden
         job.row_words = words
         job.row_mask_stride, job.column_mask_stride = blocks * MASK_BITS, words * MASK_BITS
-        job.score_stride = score_stride
+        job.score_stride, job.option_stride = score_stride, option_stride
+        job.param_items = sum(place.rows * place.stride for place in places)
         masks = words * blocks * MASK_BITS
         integers, floats = np.dtype(np.int64), np.dtype(np.float64)
         self.buffers = {
@@ -163,6 +219,10 @@ class Workspace:
             "zeros": aligned_zeros(widest, dtype),
             "one": np.ones(1, dtype=dtype),
             "shares": np.zeros(threads + 1, dtype=integers),
+            "settings": np.zeros(FIRST_LAYER + len(places), dtype=dtype),
+            "options": aligned_zeros(2 * option_stride, dtype),
+            "numbers": aligned_zeros(threads * NUMBERS, integers),
+            "row_norms": aligned_zeros(sum(place.rows for place in places), dtype),
             "progress": np.zeros(PROGRESS_ITEMS),
             "clocks": aligned_zeros(threads * PHASES, integers),
         }
@@ -171,6 +231,18 @@ class Workspace:
         self.use(threads)
         job.product = address(product, product_arguments, dtype)
         job.store = address(activations.identity, epilogue_arguments, dtype)
+        job.groups, job.first_step = 1, 1
+        job.meeting = any(place.norm == "batch" for place in places)
+        job.input_mask, job.input_threshold = input_mask, keep_threshold(input_dropout)
+        dropouts = [input_dropout, *(place.dropout for place in places)]
+        self.buffers["settings"][INPUT_SCALE:] = [1 / (1 - p) for p in dropouts]
+        if any(dropouts):
+            job.times = address(activations.times, epilogue_arguments, dtype)
+            job.draw_mask = address(draw_mask, part_arguments, dtype)
+        if job.meeting:
+            job.batch_statistics = address(norms.batch_statistics, part_arguments, dtype)
+            job.move_statistics = address(norms.move_statistics, part_arguments, dtype)
+            job.batch_sums = address(norms.batch_sums, part_arguments, dtype)
 
     def use(self, threads: int) -> None:
         """Let ``threads`` threads, of those that there is room for, take part in the next job."""
@@ -180,11 +252,59 @@ class Workspace:
             shares = [TILE_ROWS * (units * t // threads) for t in range(threads)]
             self.buffers["shares"][: threads + 1] = [*shares, self.layers["n_in"][0]]
 
-    def _place(self, columns: int, dtype: np.dtype) -> tuple[int, int]:
+    def _plan_layer(
+        self, layer: np.record, place: LayerLayout, inputs: tuple[int, int], dtype: np.dtype
+    ) -> tuple[int, int]:
+        """Fill ``layer``; where its A is, and with what stride."""
+        layer.n_in, layer.n_out = place.n_in, place.n_out
+        layer.W, layer.W_stride = place.W, place.stride
+        layer.A, layer.A_stride = inputs
+        out = layer.out, layer.out_stride = self._place(place.n_out, dtype)
+        layer.dZ, layer.dZ_stride = self._place(place.n_out, dtype)
+        layer.companion = layer.out
+        layer.product_epilogue = address(activations.identity, epilogue_arguments, dtype)
+        if place.activation is None:
+            return out
+        function, derivative, leaves_slope = activations.ACTIVATIONS[place.activation]
+        layer.activation = address(function, epilogue_arguments, dtype)
+        layer.derivative = address(derivative, epilogue_arguments, dtype)
+        if leaves_slope:
+            layer.companion, _ = self._place(place.n_out, dtype)
+        if place.norm:
+            layer.norm, *kernels = NORMS[place.norm]
+            layer.normalise, layer.normalise_backward = (
+                address(kernel, part_arguments, dtype) for kernel in kernels
+            )
+            layer.H, _ = self._place(place.n_out, dtype)
+            layer.dN, _ = self._place(place.n_out, dtype)
+            layer.statistics, _ = self._place(place.n_out, dtype, least_rows=4)
+        else:
+            layer.product_epilogue = layer.activation
+        if place.dropout:
+            layer.keep_threshold = keep_threshold(place.dropout)
+            layer.mask, _ = self._place(place.n_out, dtype)
+            layer.slope = layer.companion
+            if not leaves_slope:
+                layer.slope, _ = self._place(place.n_out, dtype)
+        return out
+
+    def _place(self, columns: int, dtype: np.dtype, least_rows: int = 1) -> tuple[int, int]:
         stride = row_stride(columns, dtype)
         place = self._items
-        self._items += self.chunk_rows * stride
+        self._items += max(self.chunk_rows, least_rows) * stride
         return place, stride
+
+
+NORMS = {
+    "layer": (LAYER_NORM, norms.layer_norm, norms.layer_norm_backward),
+    "batch": (BATCH_NORM, norms.batch_norm, norms.batch_norm_backward),
+}
+"""Number of a norm, its kernel and that of its gradient."""
+
+
+def keep_threshold(dropout: float) -> int:
+    """Random words of 32 bits from this one on keep their item."""
+    return int(dropout * 2**32)
 
 
 def _masked_from(n_out: int, dtype: np.dtype) -> tuple[int, int]:

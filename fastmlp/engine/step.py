@@ -17,12 +17,20 @@ import math
 
 import numpy as np
 
-from fastmlp.kernels.calls import call_epilogue, call_gather, call_head, call_product
+from fastmlp.kernels.calls import (
+    call_epilogue,
+    call_gather,
+    call_head,
+    call_part,
+    call_product,
+)
 from fastmlp.kernels.clock import ticks
 from fastmlp.kernels.compilation import inner, jit
+from fastmlp.kernels.dropout import FIRST_ROW, KEY_0, KEY_1, THRESHOLD
 from fastmlp.kernels.gather import NON_ZEROS, NOT_FINITE
 from fastmlp.kernels.losses import HIT, LOSS
 from fastmlp.kernels.masks import transpose_masks
+from fastmlp.kernels.random import threefry
 from fastmlp.kernels.simd import count_bits, lanes, prefetch
 from fastmlp.kernels.sync import (
     CELLS,
@@ -46,12 +54,24 @@ PREDICT, SCORE, GRADIENT, TRAIN = 0, 1, 2, 3
 """Modes: the head's output into ``out``; losses and hits only; dW and db into ``gradients``; the
 optimiser's update."""
 
-SAMPLES, LOSS_SUM, HITS, STEPS, PROGRESS_ITEMS = 0, 1, 2, 3, 4
-"""Items of the job's progress: samples seen, sum of their losses, their hits, steps done."""
+SAMPLES, LOSS_SUM, HITS, STEPS, MASS, PROGRESS_ITEMS = 0, 1, 2, 3, 4, 5
+"""Items of the job's progress: samples seen, sum of their losses, their hits, steps done, what the
+samples count in the mean of losses."""
+
+NO_NORM, LAYER_NORM, BATCH_NORM = 0, 1, 2
+
+CLIP_NORM, CLIP_VALUE, MAX_NORM, DECAY, INPUT_SCALE, FIRST_LAYER = 0, 1, 2, 3, 4, 5
+"""Items of ``job.settings``: largest norm and value of gradients, largest norm of a column of W,
+decay of the running mean of weights, what an input that is kept is multiplied by, and from
+FIRST_LAYER on the same of each layer's activations."""
 
 GATHER, FORWARD, HEAD, BACKWARD, UPDATE, WAIT, PHASES = 0, 1, 2, 3, 4, 5, 8
 """Columns of the job's clocks: ticks that a thread has spent in each phase of the step."""
 
+
+BATCH_ROWS, STEP, NUMBERS = 0, 4, 8
+"""Items of a thread's line of numbers beside those of `draw_mask`: rows of the batch (while none is
+drawn), number of the step."""
 
 ROW_COST = 6
 """What a row of W_1 costs besides its products, in non-zeros. 784 rows x 128 without any took 4 us
@@ -97,10 +117,27 @@ def weights(buffer, p, dtype, begin, end):
     return matrix(buffer, dtype, p.W + begin * p.W_stride, end - begin, p.n_out, p.W_stride, 1)
 
 
+BIAS, SCALE, SHIFT, MEAN = 0, 1, 2, 3
+"""Rows below those of W, see `layout.LayerLayout`; the variance is below the mean."""
+
+
 @inner
-def bias(buffer, p, dtype):
-    """b_l (1, n_out), or what ``buffer`` holds in its place; as a row that repeats (stride 0)."""
-    return matrix(buffer, dtype, p.b, 1, p.n_out, 0, 1)
+def row_below(buffer, p, dtype, row):
+    """Row b_l (1, n_out), or a further one below W_l; as a row that repeats (stride 0)."""
+    return matrix(buffer, dtype, p.W + (p.n_in + row) * p.W_stride, 1, p.n_out, 0, 1)
+
+
+@inner
+def beside(job, p, dtype, place, begin, end):
+    """What is laid out as A_l, at ``place``; rows [begin, end) of the chunk."""
+    place = place + begin * p.out_stride
+    return matrix(job.work, dtype, place, end - begin, p.n_out, p.out_stride, 1)
+
+
+@inner
+def setting(job, dtype, item):
+    """(1, 1) from ``item`` of the settings on."""
+    return matrix(job.settings, dtype, item, 1, 1, 1, 1)
 
 
 @inner
@@ -127,6 +164,12 @@ def no_masks(job):
 def no_companion(job, dtype):
     """(1, 0): for epilogues that need none."""
     return matrix(job.zeros, dtype, 0, 1, 0, 0, 1)
+
+
+@inner
+def no_numbers(job):
+    """(1, 0): for parts of a step that need none."""
+    return matrix(job.row_masks, INT64, 0, 1, 0, 1, 1)
 
 
 @inner
@@ -184,18 +227,122 @@ def take(job, layers, T, first, begin, end, thread):
 
 
 @inner
-def forward(job, layers, T, h, begin, end, thread):
-    """A_0 = X;  A_l = f_l(A_{l-1} @ W_l + b_l)."""
+def forward(job, layers, T, h, first_row, begin, end, rows, thread, numbers):
+    """A_0 = X;  A_l = f_l(norm_l(A_{l-1} @ W_l + b_l)), what is dropped being 0."""
     dtype = T.dtype
     for l in range(len(layers)):
         p = layers[l]
         A, out = inputs(job, p, dtype, begin, end), outputs(job, p, dtype, begin, end)
-        W, b = weights(job.params, p, dtype, 0, p.n_in), bias(job.params, p, dtype)
-        masks = no_masks(job)
-        if densest(job, thread, thread + 1) * 100 < p.masked_percent:
-            masks = row_masks(job, begin, end)
-        M = no_companion(job, dtype)
-        call_product(job.product, A, masks, W, b, out, M, h, T, p.activation, 0)
+        W, b = weights(job.params, p, dtype, 0, p.n_in), row_below(job.params, p, dtype, BIAS)
+        M = beside(job, p, dtype, p.companion, begin, end)
+        if end > begin:
+            masks = no_masks(job)
+            if densest(job, thread, thread + 1) * 100 < p.masked_percent:
+                masks = row_masks(job, begin, end)
+            call_product(job.product, A, masks, W, b, out, M, h, T, p.product_epilogue, 0)
+        if p.norm != NO_NORM:
+            normalise(job, p, dtype, begin, end, rows, thread, numbers)
+            call_epilogue(p.activation, out, out, M, h)
+        if p.keep_threshold > 0 and job.mode == TRAIN:
+            K = beside(job, p, dtype, p.mask, begin, end)
+            S = beside(job, p, dtype, p.slope, begin, end)
+            draw(
+                job, K, dtype, FIRST_LAYER + l, numbers, first_row + begin, l + 1, p.keep_threshold
+            )
+            call_epilogue(p.derivative, K, S, M, h)
+            call_epilogue(job.times, out, out, K, h)
+
+
+@inner
+def drop_inputs(job, layers, T, h, first_row, begin, end, numbers):
+    """X, what is dropped being 0. Its masks stay: they may call an item non-zero that is zero."""
+    p, dtype = layers[0], T.dtype
+    X = inputs(job, p, dtype, begin, end)
+    place = job.input_mask + begin * p.A_stride
+    K = matrix(job.work, dtype, place, end - begin, p.n_in, p.A_stride, 1)
+    draw(job, K, dtype, INPUT_SCALE, numbers, first_row + begin, 0, job.input_threshold)
+    call_epilogue(job.times, X, X, K, h)
+
+
+@inner
+def draw(job, K, dtype, scale, numbers, row, stream, threshold):
+    """K = the mask of dropout for the rows of the batch from ``row`` on, see `draw_mask`.
+
+    Its key is made of the seed's, the step (``numbers`` holds it) and the stream: 0 for X, else the
+    layer.
+    """
+    key0, key1 = threefry(job.key0, job.key1, numbers[0, STEP], stream)
+    numbers[0, KEY_0], numbers[0, KEY_1] = key0, key1
+    numbers[0, FIRST_ROW], numbers[0, THRESHOLD] = row, threshold
+    none = no_companion(job, dtype)
+    call_part(job.draw_mask, K, setting(job, dtype, scale), none, none, none, none, numbers)
+
+
+@inner
+def columns_of(job, p, dtype, place, rows, begin, end):
+    """Columns [begin, end) of what lies at ``place`` beside A_l."""
+    return matrix(job.work, dtype, place + begin, rows, end - begin, p.out_stride, 1)
+
+
+@inner
+def running_statistics(job, p, dtype):
+    """Running mean and variance of batch norm: (2, n_out)."""
+    place = p.W + (p.n_in + MEAN) * p.W_stride
+    return matrix(job.params, dtype, place, 2, p.n_out, p.W_stride, 1)
+
+
+@inner
+def normalise(job, p, dtype, begin, end, rows, thread, numbers):
+    """``out`` = norm(``out``) of the thread's rows; statistics of a batch by the thread's columns.
+
+    Each column is summed by one thread, row by row: the same bits for any number of threads.
+    """
+    out, H = outputs(job, p, dtype, begin, end), beside(job, p, dtype, p.H, begin, end)
+    scale = row_below(job.params, p, dtype, SCALE)
+    shift = row_below(job.params, p, dtype, SHIFT)
+    if p.norm == LAYER_NORM:
+        statistics = matrix(job.work, dtype, p.statistics + begin, end - begin, 1, 1, 1)
+    else:
+        statistics = matrix(job.work, dtype, p.statistics, 4, p.n_out, p.out_stride, 1)
+        if job.mode >= GRADIENT:
+            left, right = share(p.n_out, LINE_ITEMS * 2, thread, job.threads)
+            barrier(array(job.cells, INT64, CELLS), job.threads)
+            none = no_companion(job, dtype)
+            call_part(
+                job.batch_statistics,
+                columns_of(job, p, dtype, p.out, rows, left, right),
+                columns_of(job, p, dtype, p.statistics, 4, left, right),
+                *(none, none, none, none, numbers),
+            )
+            barrier(array(job.cells, INT64, CELLS), job.threads)
+        else:
+            statistics = running_statistics(job, p, dtype)
+    call_part(p.normalise, out, out, H, scale, shift, statistics, numbers)
+
+
+@inner
+def normalise_backward(job, p, dtype, begin, end, rows, thread, numbers):
+    """dZ of the thread's rows from dN; H becomes dN H."""
+    dN, dZ = beside(job, p, dtype, p.dN, begin, end), errors(job, p, dtype, begin, end)
+    H = beside(job, p, dtype, p.H, begin, end)
+    scale = row_below(job.params, p, dtype, SCALE)
+    if p.norm == LAYER_NORM:
+        statistics = matrix(job.work, dtype, p.statistics + begin, end - begin, 1, 1, 1)
+    else:
+        statistics = matrix(job.work, dtype, p.statistics, 4, p.n_out, p.out_stride, 1)
+        left, right = share(p.n_out, LINE_ITEMS * 2, thread, job.threads)
+        barrier(array(job.cells, INT64, CELLS), job.threads)
+        none = no_companion(job, dtype)
+        call_part(
+            job.batch_sums,
+            columns_of(job, p, dtype, p.dN, rows, left, right),
+            columns_of(job, p, dtype, p.H, rows, left, right),
+            columns_of(job, p, dtype, p.statistics, 4, left, right),
+            *(none, none, none, numbers),
+        )
+        barrier(array(job.cells, INT64, CELLS), job.threads)
+    numbers[0, BATCH_ROWS] = rows
+    call_part(p.normalise_backward, dN, dZ, H, scale, scale, statistics, numbers)
 
 
 @inner
@@ -210,7 +357,13 @@ def score(job, layers, T, first, begin, end, gradient_scale):
     if job.mode == PREDICT:
         D = matrix(job.out, dtype, (first + begin) * p.n_out, end - begin, p.n_out, p.n_out, 1)
     labels, order = array(job.labels, INT64, job.n_labels), array(job.order, INT64, job.rows)
-    call_head(job.head, Z, labels, order, first + begin, D, scores, gradient_scale)
+    targets = matrix(job.targets, dtype, 0, job.n_targets, p.n_out, p.n_out, 1)
+    factors = matrix(job.weights, dtype, 0, 1, job.n_weights, 1, 1)
+    options = matrix(job.options, dtype, 0, 2, p.n_out, job.option_stride, 1)
+    call_head(
+        job.head,
+        *(Z, labels, targets, factors, order, first + begin, D, scores, options, gradient_scale),
+    )
     if job.mode == PREDICT:
         return True
     total = 0.0
@@ -220,41 +373,53 @@ def score(job, layers, T, first, begin, end, gradient_scale):
 
 
 @inner
-def backward(job, layers, T, h, begin, end, thread):
-    """dZ_{l-1} = (dZ_l @ W_l.T) * f'_{l-1}(Z_{l-1}).
+def backward(job, layers, T, h, begin, end, rows, thread, numbers):
+    """dN_{l-1} = (dZ_l @ W_l.T) * f'_{l-1}(N_{l-1}), and dZ_{l-1} from it where there is a norm.
 
     By way of W_l.T where that fits the scratch (few outputs), else as (W_l @ dZ_l.T).T: what is
     transposed stays in the cache. A copy of every W.T, kept up to date by each update, took 7 % of
     a step of 784-1024-1024-10 at batch 256. The sums are the same, and in the same order.
     """
+    dtype = T.dtype
+    for l in range(len(layers) - 1, 0, -1):
+        p, below = layers[l], layers[l - 1]
+        target = below.dN if below.norm != NO_NORM else below.dZ
+        companion, derivative = below.companion, below.derivative
+        if below.keep_threshold > 0 and job.mode == TRAIN:
+            companion, derivative = below.slope, job.times
+        if end > begin:
+            back_through(job, p, below, T, h, begin, end, thread, target, companion, derivative)
+        if below.norm != NO_NORM:
+            normalise_backward(job, below, dtype, begin, end, rows, thread, numbers)
+
+
+@inner
+def back_through(job, p, below, T, h, begin, end, thread, target, companion, derivative):
+    """``target`` = (dZ_l @ W_l.T) * f'_{l-1} of the rows [begin, end)."""
     dtype, L = T.dtype, lanes(T)
     columns = TILE_VECTORS * L
     size = job.square_rows * columns
     place = 2 * thread * size
     masks, none = no_masks(job), no_companion(job, dtype)
-    for l in range(len(layers) - 1, 0, -1):
-        p, below = layers[l], layers[l - 1]
-        W = weights(job.params, p, dtype, 0, p.n_in)
-        stride = (p.n_in + L - 1) // L * L
-        if p.n_out * stride <= 2 * size:
-            WT = matrix(job.squares, dtype, place, p.n_out, p.n_in, stride, 1)
-            transpose(W, WT)
-            dZ, dZ_below = errors(job, p, dtype, begin, end), errors(job, below, dtype, begin, end)
-            A, start = inputs(job, p, dtype, begin, end), nothing(job, dtype, p.n_in)
-            call_product(job.product, dZ, masks, WT, start, dZ_below, A, h, T, below.derivative, 0)
-            continue
-        start = nothing(job, dtype, columns)
-        for first in range(begin, end, columns):
-            last = min(first + columns, end)
-            dZ = errors(job, p, dtype, first, last)
-            dZ_below = errors(job, below, dtype, first, last)
-            dZT = matrix(job.squares, dtype, place, p.n_out, last - first, columns, 1)
-            dAT = matrix(job.squares, dtype, place + size, p.n_in, last - first, columns, 1)
-            transpose(dZ, dZT)
-            call_product(job.product, W, masks, dZT, start, dAT, none, h, T, job.store, 0)
-            transpose(dAT, dZ_below)
-            A = inputs(job, p, dtype, first, last)
-            call_epilogue(below.derivative, dZ_below, dZ_below, A, h)
+    W = weights(job.params, p, dtype, 0, p.n_in)
+    stride = (p.n_in + L - 1) // L * L
+    if p.n_out * stride <= 2 * size:
+        WT = matrix(job.squares, dtype, place, p.n_out, p.n_in, stride, 1)
+        transpose(W, WT)
+        dZ, dN = errors(job, p, dtype, begin, end), beside(job, below, dtype, target, begin, end)
+        M, start = beside(job, below, dtype, companion, begin, end), nothing(job, dtype, p.n_in)
+        call_product(job.product, dZ, masks, WT, start, dN, M, h, T, derivative, 0)
+        return
+    start = nothing(job, dtype, columns)
+    for first in range(begin, end, columns):
+        last = min(first + columns, end)
+        dZ, dN = errors(job, p, dtype, first, last), beside(job, below, dtype, target, first, last)
+        dZT = matrix(job.squares, dtype, place, p.n_out, last - first, columns, 1)
+        dAT = matrix(job.squares, dtype, place + size, p.n_in, last - first, columns, 1)
+        transpose(dZ, dZT)
+        call_product(job.product, W, masks, dZT, start, dAT, none, h, T, job.store, 0)
+        transpose(dAT, dN)
+        call_epilogue(derivative, dN, dN, beside(job, below, dtype, companion, first, last), h)
 
 
 @inner
@@ -291,23 +456,19 @@ def balance(job, layers, rows):
 
 
 @inner
-def update(job, layers, T, h, rows, thread, continued, final):
+def update(job, layers, T, h, rows, thread, continued, final, numbers):
     """dW_l = A_{l-1}.T @ dZ_l, db_l = 1.T @ dZ_l, each tile given to the optimiser at once.
 
     ``continued``: the sums go on from the gradient buffer; not ``final``: and go back into it.
     """
     dtype = T.dtype
-    applied = final and job.mode == TRAIN
+    applied = final and job.mode == TRAIN and not job.whole_gradients
     epilogue = job.update if applied else job.store
     target = job.params if applied else job.gradients
     skip = 1 if applied and job.idle_at_zero and not continued else 0
-    ones = matrix(job.one, dtype, 0, 1, rows, 0, 0)
     for l in range(len(layers)):
         p = layers[l]
-        if l == 0:
-            begin, end = shares_of(job)[thread], shares_of(job)[thread + 1]
-        else:
-            begin, end = share(p.n_in, TILE_ROWS, thread, job.threads)
+        begin, end = rows_of_weights(job, p, l, thread)
         if begin == end:
             continue
         A, dZ = inputs(job, p, dtype, 0, rows), errors(job, p, dtype, 0, rows)
@@ -321,22 +482,158 @@ def update(job, layers, T, h, rows, thread, continued, final):
             # Where shares meet in a word, both threads write it: the same bits.
             transpose_masks(row_masks(job, 0, rows), begin, end, column_masks(job, rows, 0, end))
             masks = column_masks(job, rows, begin, end)
-        call_product(job.product, AT, masks, dZ, start, D, M, h, T, epilogue, skip)
-        if end == p.n_in:  # one thread's: the row of biases below the last row of W
-            start = bias(job.gradients, p, dtype) if continued else nothing(job, dtype, p.n_out)
-            D, M = bias(target, p, dtype), state_of(job, p, dtype, p.n_in, p.n_in + 1)
-            masks = no_masks(job)
-            call_product(job.product, ones, masks, dZ, start, D, M, h, T, epilogue, 0)
+        hW = block(h, p.W_group, 0, 1, h.shape[1])
+        call_product(job.product, AT, masks, dZ, start, D, M, hW, T, epilogue, skip)
+        if end == p.n_in:  # one thread's: the rows below the last row of W
+            update_row(job, p, T, h, dZ, BIAS, target, continued, epilogue)
+            if p.norm != NO_NORM:
+                dN, dNH = (
+                    beside(job, p, dtype, p.dN, 0, rows),
+                    beside(job, p, dtype, p.H, 0, rows),
+                )
+                update_row(job, p, T, h, dNH, SCALE, target, continued, epilogue)
+                update_row(job, p, T, h, dN, SHIFT, target, continued, epilogue)
+            if p.norm == BATCH_NORM and job.mode == TRAIN:
+                numbers[0, BATCH_ROWS] = rows
+                statistics = matrix(job.work, dtype, p.statistics, 2, p.n_out, p.out_stride, 1)
+                none = no_companion(job, dtype)
+                running = running_statistics(job, p, dtype)
+                call_part(job.move_statistics, running, statistics, none, none, none, none, numbers)
 
 
 @inner
-def record(job, dtype, rows, final):
+def update_row(job, p, T, h, errors, row, target, continued, epilogue):
+    """The gradient of a row below W_l, 1.T @ ``errors``, given to the optimiser."""
+    dtype = T.dtype
+    ones = matrix(job.one, dtype, 0, 1, errors.shape[0], 0, 0)
+    start = nothing(job, dtype, p.n_out)
+    if continued:
+        start = row_below(job.gradients, p, dtype, row)
+    D, place = row_below(target, p, dtype, row), p.n_in + row
+    M, h = state_of(job, p, dtype, place, place + 1), block(h, p.other_group, 0, 1, h.shape[1])
+    call_product(job.product, ones, no_masks(job), errors, start, D, M, h, T, epilogue, 0)
+
+
+@inner
+def rows_of_weights(job, p, l, thread):
+    """Rows of W_l that ``thread`` updates, and the last of them also those below."""
+    if l == 0:
+        return shares_of(job)[thread], shares_of(job)[thread + 1]
+    return share(p.n_in, TILE_ROWS, thread, job.threads)
+
+
+@inner
+def trained_rows(p):
+    """Rows of W_l and of those below it that have a gradient."""
+    return p.n_in + (1 if p.norm == NO_NORM else 3)
+
+
+@inner
+def apply_whole(job, layers, T, h, thread):
+    """Clip the whole gradient, then give it to the optimiser, row by row.
+
+    By norm as torch.nn.utils.clip_grad_norm_: times c / (|g| + 1e-6) where that is below 1. Rows
+    are squared by whoever owns them and summed by everyone in one order.
+    """
+    dtype = T.dtype
+    numbers, none = no_numbers(job), no_companion(job, dtype)
+    settings = array(job.settings, dtype, FIRST_LAYER)
+    factor = 1.0
+    if job.clipping and settings[CLIP_NORM] < math.inf:
+        first, total = 0, 0.0
+        for l in range(len(layers)):
+            p = layers[l]
+            begin, end = share(trained_rows(p), LINE_ITEMS * 2, thread, job.threads)
+            G = weights(job.gradients, p, dtype, begin, end)
+            squares = matrix(job.row_norms, dtype, first + begin, 1, end - begin, 1, 1)
+            call_part(job.row_squares, G, squares, none, none, none, none, numbers)
+            first += trained_rows(p)
+        barrier(array(job.cells, INT64, CELLS), job.threads)
+        squares = array(job.row_norms, dtype, first)
+        for r in range(first):
+            total += squares[r]
+        factor = min(1.0, settings[CLIP_NORM] / (math.sqrt(total) + 1e-6))
+    T[0, 0], T[0, 1] = factor, settings[CLIP_VALUE]
+    for l in range(len(layers)):
+        p = layers[l]
+        begin, end = share(trained_rows(p), TILE_ROWS, thread, job.threads)
+        G = weights(job.gradients, p, dtype, begin, end)
+        if job.clipping:
+            call_part(job.clip, G, T, none, none, none, none, numbers)
+        middle = max(begin, min(end, p.n_in))
+        for part in range(2):
+            left, right = (begin, middle) if part == 0 else (middle, end)
+            group = p.W_group if part == 0 else p.other_group
+            call_epilogue(
+                job.update,
+                weights(job.gradients, p, dtype, left, right),
+                weights(job.params, p, dtype, left, right),
+                state_of(job, p, dtype, left, right),
+                block(h, group, 0, 1, h.shape[1]),
+            )
+
+
+@inner
+def constrain(job, layers, dtype, thread):
+    """Keep the columns of every W below their largest norm, each thread some columns."""
+    none, numbers = no_companion(job, dtype), no_numbers(job)
+    for l in range(len(layers)):
+        p = layers[l]
+        begin, end = share(p.n_out, LINE_ITEMS * 2, thread, job.threads)
+        W = matrix(job.params, dtype, p.W + begin, p.n_in, end - begin, p.W_stride, 1)
+        largest = setting(job, dtype, MAX_NORM)
+        call_part(job.limit_columns, W, largest, none, none, none, none, numbers)
+
+
+@inner
+def average(job, T, step, thread):
+    """The running mean of all parameters, which starts as a copy."""
+    dtype = T.dtype
+    decay = array(job.settings, dtype, FIRST_LAYER)[DECAY] if step > 1 else 0.0
+    begin, end = share(job.param_items, LINE_ITEMS * 2, thread, job.threads)
+    V = matrix(job.params, dtype, begin, 1, end - begin, 1, 1)
+    mean = matrix(job.average, dtype, begin, 1, end - begin, 1, 1)
+    T[0, 0], T[0, 1] = decay, 1 - decay
+    none = no_companion(job, dtype)
+    call_part(job.averager, V, mean, T, none, none, none, no_numbers(job))
+
+
+@inner
+def after_update(job, layers, T, h, step, thread):
+    """What follows the gradients of a batch where it is asked for; each part after a barrier."""
+    cells = array(job.cells, INT64, CELLS)
+    if job.whole_gradients:
+        barrier(cells, job.threads)
+        apply_whole(job, layers, T, h, thread)
+    if job.limiting:
+        barrier(cells, job.threads)
+        constrain(job, layers, T.dtype, thread)
+    if job.averaging:
+        barrier(cells, job.threads)
+        average(job, T, step, thread)
+
+
+@inner
+def mass_of(job, dtype, first, rows):
+    """What ``rows`` samples of the order count in a mean, from position ``first`` on."""
+    if job.n_masses == 0:
+        return float(rows)
+    masses, order = array(job.masses, dtype, job.n_masses), array(job.order, INT64, job.rows)
+    total = 0.0
+    for r in range(first, first + rows):
+        total += masses[order[r]]
+    return total
+
+
+@inner
+def record(job, dtype, first, rows, final):
     """Add the chunk's scores, row by row."""
     progress, scores = array(job.progress, FLOAT64, PROGRESS_ITEMS), scores_of(job, dtype, 0, rows)
     for r in range(rows):
         progress[LOSS_SUM] += scores[LOSS, r]
         progress[HITS] += scores[HIT, r]
     progress[SAMPLES] += rows
+    progress[MASS] += mass_of(job, dtype, first, rows)
     if final:
         progress[STEPS] += 1
 
@@ -362,26 +659,36 @@ def run(jobs, layers, hyper, thread):
     T = matrix(job.scratch, dtype, thread * items, 1, items, items, 1)
     cells = array(job.cells, INT64, CELLS)
     clocks = array(job.clocks + thread * PHASES * 8, INT64, PHASES)
+    numbers = matrix(job.numbers, INT64, thread * NUMBERS, 1, NUMBERS, NUMBERS, 1)
+    groups = job.groups
     now = ticks()
     for batch in range(0, job.rows, job.batch_size):
         batch_rows = min(job.batch_size, job.rows - batch)
-        h = block(hyper, min(batch // job.batch_size, len(hyper) - 1), 0, 1, hyper.shape[1])
+        step = batch // job.batch_size
+        h = block(hyper, min(step, len(hyper) // groups - 1) * groups, 0, groups, hyper.shape[1])
+        step += job.first_step
+        numbers[0, STEP] = step
+        mass = mass_of(job, dtype, batch, batch_rows)
+        gradient_scale = 1.0 / mass if mass > 0 else 0.0
         for chunk in range(0, batch_rows, job.chunk_rows):
             rows = min(job.chunk_rows, batch_rows - chunk)
             final = chunk + rows == batch_rows
             begin, end = share(rows, TILE_ROWS, thread, job.threads)
             if thread == 0 and job.threads > 1 and batch == job.batch_size and chunk == 0:
                 balance(job, layers, min(job.batch_size, job.chunk_rows))
+            first = batch + chunk
             if end > begin:
-                first = batch + chunk
                 take(job, layers, T, first, begin, end, thread)
+                if job.input_threshold > 0 and job.mode == TRAIN:
+                    drop_inputs(job, layers, T, h, chunk, begin, end, numbers)
                 now = lap(clocks, GATHER, now)
-                forward(job, layers, T, h, begin, end, thread)
+            if end > begin or job.meeting:
+                forward(job, layers, T, h, chunk, begin, end, rows, thread, numbers)
                 now = lap(clocks, FORWARD, now)
-                finite = score(job, layers, T, first, begin, end, 1.0 / float(batch_rows))
+                finite = score(job, layers, T, first, begin, end, gradient_scale)
                 now = lap(clocks, HEAD, now)
                 if job.mode >= GRADIENT:
-                    backward(job, layers, T, h, begin, end, thread)
+                    backward(job, layers, T, h, begin, end, rows, thread, numbers)
                     now = lap(clocks, BACKWARD, now)
                     if not finite and job.mode == TRAIN:
                         atomic_store(cells, FAILED, 1)
@@ -390,12 +697,14 @@ def run(jobs, layers, hyper, thread):
             if atomic_load(cells, FAILED):
                 return
             if job.mode >= GRADIENT:
-                update(job, layers, T, h, rows, thread, chunk > 0, final)
+                update(job, layers, T, h, rows, thread, chunk > 0, final, numbers)
+                if final and job.mode == TRAIN and job.after_update:
+                    after_update(job, layers, T, h, step, thread)
                 now = lap(clocks, UPDATE, now)
             if thread == 0:
                 atomic_store(cells, HALT, atomic_load(cells, STOP))
                 if job.mode >= SCORE:
-                    record(job, dtype, rows, final)
+                    record(job, dtype, first, rows, final)
             barrier(cells, job.threads)
             now = lap(clocks, WAIT, now)
             if atomic_load(cells, HALT):

@@ -38,10 +38,10 @@ def product_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
 
 
 def head_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
-    """``(Z, labels, order, first, D, scores, scale)``, see `losses`."""
+    """``(Z, labels, targets, weights, order, first, D, scores, options, scale)``, see `losses`."""
     indices = types.Array(types.int64, 1, "C")
     M = matrix_type(dtype)
-    return (M, indices, indices, types.intp, M, M, dtype)
+    return (M, indices, M, M, indices, types.intp, M, M, M, dtype)
 
 
 def gather_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
@@ -56,6 +56,14 @@ def gather_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
         matrix_type(types.float64),
         dtype,
     )
+
+
+def part_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
+    """``(A, B, C, D, E, F, numbers)``: parts of a step that not every network has.
+
+    Six matrices and a row of int64, of which each takes what it needs.
+    """
+    return (*(matrix_type(dtype),) * 6, matrix_type(types.int64))
 
 
 @cache
@@ -87,12 +95,18 @@ def _call_product(typingctx, where, A, masks, B, S, D, M, h, T, epilogue, skip):
     return _call(typingctx, where, product_arguments(D.dtype))
 
 
-def _call_head(typingctx, where, Z, labels, order, first, D, scores, scale):
+def _call_head(
+    typingctx, where, Z, labels, targets, weights, order, first, D, scores, options, scale
+):
     return _call(typingctx, where, head_arguments(Z.dtype))
 
 
 def _call_gather(typingctx, where, source, order, first, X, masks, found, scale):
     return _call(typingctx, where, gather_arguments(X.dtype))
+
+
+def _call_part(typingctx, where, A, B, C, D, E, F, numbers):
+    return _call(typingctx, where, part_arguments(A.dtype))
 
 
 def _python_call(where: int, *arguments: Any) -> None:
@@ -103,3 +117,4 @@ call_epilogue: Any = intrinsic(_call_epilogue) if JIT else _python_call
 call_product: Any = intrinsic(_call_product) if JIT else _python_call
 call_head: Any = intrinsic(_call_head) if JIT else _python_call
 call_gather: Any = intrinsic(_call_gather) if JIT else _python_call
+call_part: Any = intrinsic(_call_part) if JIT else _python_call

@@ -1,22 +1,26 @@
 """Heads: what is made of the logits.
 
-Every head has the same arguments: ``Z`` (rows, n_classes) logits; ``labels`` (n_samples,) of the
-whole data set; ``order``, of which ``order[first + r]`` is the sample in row r; ``D`` where the
-result goes; ``scores`` (2, rows): loss and hit (1 or 0) of each row; ``scale`` of the gradient.
+Every head has the same arguments: ``Z`` (rows, n_outputs) logits; ``labels`` (n_samples,) of the
+whole data set or ``targets`` (n_samples, n_outputs), whichever it needs; ``weights`` (1, n_samples)
+of the samples, or (1, 0) for ones; ``order``, of which ``order[first + r]`` is the sample in row r;
+``D`` where the result goes, its padding too; ``scores`` (2, rows): weighted loss and hit (1 or 0)
+of each row; ``options`` (2, n): the loss's parameter (label smoothing, delta) at [0, 0], and in row
+1 the weights c of classes or outputs; ``scale`` of the gradient.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from fastmlp.kernels.compilation import inner
 from fastmlp.kernels.simd import (
+    absolute,
     exp,
     full,
     lane_index,
     lanes,
     load,
+    log1p,
     max_lanes,
     maximum,
     min_lanes,
@@ -70,24 +74,181 @@ def exponentials(Z, r, D):
     return shift, sum_lanes(total)
 
 
-def softmax_cross_entropy(
-    Z: Any, labels: Any, order: Any, first: int, D: Any, scores: Any, scale: float
-) -> None:
-    """loss = log(sum_j exp(z_j)) - z_y;  D = dZ = scale * (softmax(Z) - onehot(y)).
+@inner
+def weight_of(weights, sample):
+    """Weight of a sample."""
+    return weights[0, sample] if weights.shape[1] > 0 else weights.dtype.type(1)
 
-    Both from z - max(z). D's padding becomes 0.
+
+def softmax_cross_entropy(Z, labels, targets, weights, order, first, D, scores, options, scale):
+    """loss = s (log(sum_j exp(z_j)) - z_y);  D = dZ = scale s (softmax(Z) - onehot(y)).
+
+    Both from z - max(z); s is the sample's weight.
     """
     for r in range(Z.shape[0]):
-        label = labels[order[first + r]]
+        sample = order[first + r]
+        label = labels[sample]
+        weight = weight_of(weights, sample)
+        row_scale = scale * weight
         shift, normaliser = exponentials(Z, r, D)
         for j in range(0, Z.shape[1], lanes(Z)):
-            store(D, r, j, load(D, r, j) * (scale / normaliser))
-        D[r, label] -= scale
-        scores[LOSS, r] = math.log(normaliser) - (Z[r, label] - shift)
+            store(D, r, j, load(D, r, j) * (row_scale / normaliser))
+        D[r, label] -= row_scale
+        scores[LOSS, r] = weight * (math.log(normaliser) - (Z[r, label] - shift))
         scores[HIT, r] = row_argument(Z, r, shift) == label
 
 
-def softmax(Z: Any, labels: Any, order: Any, first: int, D: Any, scores: Any, scale: float) -> None:
+@inner
+def cross_entropy_row(Z, r, D, weight, scale):
+    """loss = s sum_j u_j (log(sum_k exp(z_k)) - z_j);  dZ_j = scale s (U softmax(z)_j - u_j).
+
+    u waits in D[r], where dZ comes; U is its sum. Z[r] is lost. The loss, and the argument of the
+    largest logit.
+    """
+    total, product, shift = full(Z, 0), full(Z, 0), row_maximum(Z, r)
+    argument = row_argument(Z, r, shift)
+    for j in range(0, Z.shape[1], lanes(Z)):
+        u = load(D, r, j)
+        total = total + u
+        product = product + u * masked_row(Z, r, j, 0)
+    U, weighted = sum_lanes(total), sum_lanes(product)
+    _, normaliser = exponentials(Z, r, Z)
+    row_scale = scale * weight
+    for j in range(0, Z.shape[1], lanes(Z)):
+        softmax_part = load(Z, r, j) * (U / normaliser)
+        store(D, r, j, (softmax_part - load(D, r, j)) * row_scale)
+    loss = U * (math.log(normaliser) + shift) - weighted
+    return weight * loss, argument
+
+
+def smooth_cross_entropy(Z, labels, targets, weights, order, first, D, scores, options, scale):
+    """Cross-entropy of labels, u_j = c_j ((1 - e) [j = y] + e / K), e the smoothing."""
+    n = Z.shape[1]
+    smoothing = options[0, 0]
+    for r in range(Z.shape[0]):
+        sample = order[first + r]
+        label = labels[sample]
+        for j in range(0, n, lanes(Z)):
+            store(D, r, j, masked_row(options, 1, j, 0) * (smoothing / n))
+        D[r, label] += options[1, label] * (1 - smoothing)
+        loss, argument = cross_entropy_row(Z, r, D, weight_of(weights, sample), scale)
+        scores[LOSS, r], scores[HIT, r] = loss, argument == label
+
+
+def row_cross_entropy(Z, labels, targets, weights, order, first, D, scores, options, scale):
+    """Cross-entropy of rows t of probabilities, u_j = c_j ((1 - e) t_j + e / K)."""
+    n = Z.shape[1]
+    smoothing = options[0, 0]
+    for r in range(Z.shape[0]):
+        sample = order[first + r]
+        copy_target(targets, sample, D, r)
+        target = row_argument(D, r, row_maximum(D, r))
+        for j in range(0, n, lanes(Z)):
+            t = load(D, r, j) * (1 - smoothing) + smoothing / n
+            store(D, r, j, masked_row(options, 1, j, 0) * t)
+        loss, argument = cross_entropy_row(Z, r, D, weight_of(weights, sample), scale)
+        scores[LOSS, r], scores[HIT, r] = loss, argument == target
+
+
+@inner
+def copy_target(targets, sample, D, r):
+    """D[r] = targets[sample], padding 0."""
+    n = D.shape[1]
+    last = (n - 1) // lanes(D) * lanes(D)
+    store(D, r, last, full(D, 0))
+    for j in range(n):
+        D[r, j] = targets[sample, j]
+
+
+@inner
+def binary_cross_entropy_item(z, t, delta):
+    """max(z, 0) - z t + log(1 + exp(-|z|)), 1 / (1 + exp(-z)) - t."""
+    e = exp(0 - absolute(z))
+    sigmoid = where(z < 0, e, 1) / (1 + e)
+    return maximum(z, 0) - z * t + log1p(e), sigmoid - t
+
+
+@inner
+def squared_error_item(z, t, delta):
+    """(z - t)², 2 (z - t)."""
+    d = z - t
+    return d * d, d + d
+
+
+@inner
+def absolute_error_item(z, t, delta):
+    """|z - t|, the sign of z - t."""
+    d = z - t
+    return absolute(d), where(d > 0, 1, where(d < 0, -1, d))
+
+
+@inner
+def huber_item(z, t, delta):
+    """d² / 2 where |d| <= delta, else delta (|d| - delta / 2), and d within [-delta, delta]."""
+    d = z - t
+    size = absolute(d)
+    inside = minimum(size, delta)
+    return inside * (size - inside * 0.5), maximum(minimum(d, delta), 0 - delta)
+
+
+@inner
+def poisson_item(z, t, delta):
+    """exp(z) - t z, exp(z) - t."""
+    e = exp(z)
+    return e - t * z, e - t
+
+
+@inner
+def elementwise(Z, targets, weights, order, first, D, scores, options, scale, item):
+    """loss = s / K sum_j c_j l(z_j, t_j);  D = dZ_j = scale s / K c_j l'(z_j, t_j).
+
+    ``item`` (z, t, parameter) gives l and l'. A hit is a row in which z_j > 0 just where t_j > 1/2.
+    """
+    n = Z.shape[1]
+    for r in range(Z.shape[0]):
+        sample = order[first + r]
+        weight = weight_of(weights, sample) / n
+        copy_target(targets, sample, D, r)
+        total, wrong = full(Z, 0), full(Z, 0)
+        for j in range(0, n, lanes(Z)):
+            z, t, c = masked_row(Z, r, j, 0), load(D, r, j), masked_row(options, 1, j, 0)
+            loss, slope = item(z, t, options[0, 0])
+            total = total + c * loss
+            positive = where(z > 0, 1, full(Z, 0))
+            wrong = wrong + absolute(positive - where(t > 0.5, 1, full(Z, 0)))
+            store(D, r, j, c * slope * (scale * weight))
+        scores[LOSS, r] = weight * sum_lanes(total)
+        scores[HIT, r] = sum_lanes(wrong) == 0
+
+
+def binary_cross_entropy(Z, labels, targets, weights, order, first, D, scores, options, scale):
+    """l = max(z, 0) - z t + log(1 + exp(-|z|)), l' = 1 / (1 + exp(-z)) - t."""
+    elementwise(
+        Z, targets, weights, order, first, D, scores, options, scale, binary_cross_entropy_item
+    )
+
+
+def squared_error(Z, labels, targets, weights, order, first, D, scores, options, scale):
+    """l = (z - t)², l' = 2 (z - t)."""
+    elementwise(Z, targets, weights, order, first, D, scores, options, scale, squared_error_item)
+
+
+def absolute_error(Z, labels, targets, weights, order, first, D, scores, options, scale):
+    """l = |z - t|, l' = its sign, 0 at 0."""
+    elementwise(Z, targets, weights, order, first, D, scores, options, scale, absolute_error_item)
+
+
+def huber(Z, labels, targets, weights, order, first, D, scores, options, scale):
+    """l = d² / 2 where |d| <= delta, else delta (|d| - delta / 2); d = z - t (Huber, 1964)."""
+    elementwise(Z, targets, weights, order, first, D, scores, options, scale, huber_item)
+
+
+def poisson(Z, labels, targets, weights, order, first, D, scores, options, scale):
+    """l = exp(z) - t z, l' = exp(z) - t."""
+    elementwise(Z, targets, weights, order, first, D, scores, options, scale, poisson_item)
+
+
+def softmax(Z, labels, targets, weights, order, first, D, scores, options, scale):
     """D[r, j] = exp(z_j) / sum_k exp(z_k), by way of Z: D's rows need no padding."""
     for r in range(Z.shape[0]):
         _, normaliser = exponentials(Z, r, Z)
@@ -95,8 +256,44 @@ def softmax(Z: Any, labels: Any, order: Any, first: int, D: Any, scores: Any, sc
             D[r, j] = Z[r, j] / normaliser
 
 
-def logits(Z: Any, labels: Any, order: Any, first: int, D: Any, scores: Any, scale: float) -> None:
+def sigmoid(Z, labels, targets, weights, order, first, D, scores, options, scale):
+    """D = 1 / (1 + exp(-Z)), by way of Z."""
+    for r in range(Z.shape[0]):
+        for j in range(0, Z.shape[1], lanes(Z)):
+            store(Z, r, j, 1 / (1 + exp(0 - load(Z, r, j))))
+        for j in range(Z.shape[1]):
+            D[r, j] = Z[r, j]
+
+
+def exponential(Z, labels, targets, weights, order, first, D, scores, options, scale):
+    """D = exp(Z), by way of Z."""
+    for r in range(Z.shape[0]):
+        for j in range(0, Z.shape[1], lanes(Z)):
+            store(Z, r, j, exp(load(Z, r, j)))
+        for j in range(Z.shape[1]):
+            D[r, j] = Z[r, j]
+
+
+def logits(Z, labels, targets, weights, order, first, D, scores, options, scale):
     """D = Z."""
     for r in range(Z.shape[0]):
         for j in range(Z.shape[1]):
             D[r, j] = Z[r, j]
+
+
+LOSSES = {
+    "cross_entropy": {
+        "labels": softmax_cross_entropy,
+        "smooth": smooth_cross_entropy,
+        "rows": row_cross_entropy,
+    },
+    "binary_cross_entropy": {"rows": binary_cross_entropy},
+    "squared_error": {"rows": squared_error},
+    "absolute_error": {"rows": absolute_error},
+    "huber": {"rows": huber},
+    "poisson": {"rows": poisson},
+}
+"""Head of a loss by what its targets are."""
+
+OUTPUTS = {"logits": logits, "softmax": softmax, "sigmoid": sigmoid, "exponential": exponential}
+"""Heads of predictions."""

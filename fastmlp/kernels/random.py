@@ -14,6 +14,9 @@ WORD = 0xFFFFFFFF
 
 PARITY = 0x1BD11BDA
 
+ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
+"""By how many bits, round by round."""
+
 
 @inner
 def _mix(x0, x1, bits):

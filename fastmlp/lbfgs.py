@@ -1,0 +1,83 @@
+"""Full-batch L-BFGS, by scipy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fastmlp.optimizers import LBFGS
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def minimize(
+    optimizer: LBFGS,
+    parameters: Arrays,
+    loss_and_gradients: Callable[[], tuple[float, Arrays]],
+    iteration_ended: Callable[[], bool],
+    iterations: int,
+) -> None:
+    """Minimise the loss by the ``parameters``, in place, until an iteration ends with True.
+
+    Parameters
+    ----------
+    optimizer : LBFGS
+    parameters : dict of str to ndarray
+        W1, b1, ...: views of the model.
+    loss_and_gradients : callable
+        Mean loss and its gradients, named as the parameters, at what these hold now.
+    iteration_ended : callable
+        Called after each iteration, when the parameters hold its result; True ends the training.
+    iterations : int
+        Most of them.
+    """
+    from scipy.optimize import minimize as scipy_minimize
+
+    decays = {
+        name: optimizer.weight_decay if name[0] == "W" or optimizer.decay_biases else 0.0
+        for name in parameters
+    }
+
+    def assign(flat: NDArray[np.float64]) -> None:
+        place = 0
+        for view in parameters.values():
+            view[...] = flat[place : place + view.size].reshape(view.shape)
+            place += view.size
+
+    def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        assign(flat)
+        loss, gradients = loss_and_gradients()
+        parts = []
+        for name, view in parameters.items():
+            values = view.astype(np.float64)
+            loss += decays[name] / 2 * float((values * values).sum())
+            parts.append((gradients[name] + decays[name] * values).ravel())
+        return loss, np.concatenate(parts)
+
+    def ended(result: Any) -> None:
+        assign(result)
+        if iteration_ended():
+            raise StopIteration
+
+    if iterations == 0:
+        return
+    start = np.concatenate([view.astype(np.float64).ravel() for view in parameters.values()])
+    result = scipy_minimize(
+        objective,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        callback=ended,
+        options={
+            "maxiter": iterations,
+            "maxfun": 20 * iterations,
+            "maxcor": optimizer.history_size,
+            "gtol": optimizer.tolerance_grad,
+            "ftol": optimizer.tolerance_change,
+        },
+    )
+    assign(result.x)
