@@ -37,9 +37,9 @@ ROOMS = {
     "fastmlp.atomic": (set(), set()),
     "fastmlp.checks": (set(), set()),
     "fastmlp.callbacks": ({"fastmlp.checks"}, set()),
-    "fastmlp.initializers": (set(), {"numpy"}),
+    "fastmlp.initializers": ({"fastmlp.checks"}, {"numpy", "threadpoolctl"}),
     "fastmlp.optimizers": ({"fastmlp.checks"}, {"numpy"}),
-    "fastmlp.schedules": ({"fastmlp.checks"}, set()),
+    "fastmlp.schedules": ({"fastmlp.checks"}, {"numpy"}),
     "fastmlp.threads": ({"fastmlp.checks"}, set()),
     "fastmlp.inputs": ({"fastmlp.checks"}, {"numpy"}),
     # A model saves itself: the only import upwards, at the call.
@@ -59,6 +59,7 @@ ROOMS = {
     "fastmlp.train": ({"fastmlp"}, {*OUTSIDE, "threadpoolctl"}),
     "fastmlp": ({"fastmlp"}, set()),
     "reference.mnist": ({"reference", "fastmlp"}, {"numpy"}),
+    "reference.initializers": ({"reference"}, {"numpy", "threadpoolctl"}),
     "reference": ({"reference"}, {"numpy"}),
 }
 
