@@ -17,7 +17,7 @@ from fastmlp.engine.layout import (
     parameter_views,
     views_of,
 )
-from fastmlp.initializers import INITIALIZERS
+from fastmlp.initializers import initializer
 from fastmlp.losses import Loss, check_loss
 from fastmlp.predictor import Predictor
 
@@ -83,9 +83,9 @@ class MLP:
         (Srivastava et al., 2014).
     input_dropout : float, default 0
         The same of the input.
-    init : {"he_normal", "uniform"}, default "he_normal"
-        Initial parameters: W normal with variance 2 / n_in and b zero (He et al., 2015), or both
-        uniform in [-0.5, 0.5]. Drawn in float64 from ``numpy.random.default_rng(seed)``, layer by
+    init : str, default "he_normal"
+        Initial parameters: a name of `fastmlp.initializers.INITIALIZERS`, or ``"uniform(a, b)"``
+        with bounds a < b. Drawn in float64 from ``numpy.random.default_rng(seed)``, layer by
         layer, then cast to ``dtype``.
     dtype : {"float32", "float64"}, default "float32"
         Of parameters and arithmetic.
@@ -129,14 +129,15 @@ class MLP:
     ) -> None:
         self.layers = _check_layers(layers)
         hidden = len(self.layers) - 2
-        self.activation, activations = per_layer(
+        self.activation, self.activations = per_layer(
             "activation", activation, hidden, _check_activation
         )
         self.loss = check_loss(loss)
         self.norm, self.norms = per_layer("norm", norm, hidden, _check_norm)
         self.dropout, dropouts = per_layer("dropout", dropout, hidden, _check_dropout)
         self.input_dropout = _check_dropout("input_dropout", input_dropout)
-        self.init = check_choice("init", init, tuple(INITIALIZERS))
+        draw = initializer(init)
+        self.init = init
         self.dtype = _check_dtype(dtype)
         self.seed = check_integer("seed", seed, 0)
         self.uint8_scale = check_number("uint8_scale", uint8_scale, least=0)
@@ -148,7 +149,7 @@ class MLP:
         self._hold(aligned_zeros(items, self.dtype))
         rng = np.random.default_rng(self.seed)
         for W, b in zip(self.weights, self.biases, strict=True):
-            W[...], b[...] = INITIALIZERS[self.init](rng, *W.shape)
+            W[...], b[...] = draw(rng, *W.shape)
         for ones in (*self.scales, *self.running_variances):
             ones[...] = 1
 

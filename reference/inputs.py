@@ -55,6 +55,15 @@ def check_positive(name: str, value: Any) -> float:
     return number
 
 
+def check_share(name: str, value: Any) -> float:
+    """Value as a float from 0 to 1, both of them included."""
+    allowed = f"{name} must be a number >= 0 and <= 1, got {shown(value)}"
+    number = _as_finite(value, allowed)
+    if not 0 <= number <= 1:
+        raise ValueError(allowed)
+    return number
+
+
 def check_betas(name: str, value: Any) -> tuple[float, float]:
     """Value as a pair of floats in [0, 1)."""
     allowed = f"{name} must be two numbers >= 0 and < 1, got {shown(value)}"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .functions import ACTIVATIONS, Array, softmax
-from .initializers import INITIALIZERS
+from .initializers import initializer
 from .inputs import (
     as_batch,
     check_dtype,
@@ -32,7 +32,7 @@ class MLP:
     activation : str, default "relu"
         A name of :data:`reference.functions.ACTIVATIONS`, for all hidden layers.
     init : str, default "he_normal"
-        A name of :data:`reference.initializers.INITIALIZERS`.
+        A name of :data:`reference.initializers.INITIALIZERS`, or "uniform(a, b)" with bounds.
     dtype : "float32" (default) or "float64"
         Of the parameters and of all arithmetic.
     seed : int, default 0
@@ -64,7 +64,8 @@ class MLP:
     ) -> None:
         self.layers = check_layers(layers)
         self.activation = check_name("activation", activation, ACTIVATIONS)
-        self.init = check_name("init", init, INITIALIZERS)
+        draw = initializer(init)
+        self.init = init
         self.dtype = check_dtype(dtype)
         self.seed = check_integer("seed", seed, 0)
         self.uint8_scale = check_number("uint8_scale", uint8_scale, 0)
@@ -73,7 +74,7 @@ class MLP:
         self.biases: list[Array] = []  # biases[k] (layers[k+1],)
         rng = np.random.default_rng(self.seed)
         for n_in, n_out in zip(self.layers, self.layers[1:], strict=False):
-            W, b = INITIALIZERS[self.init](rng, n_in, n_out)
+            W, b = draw(rng, n_in, n_out)
             self.weights.append(W.astype(self.dtype))
             self.biases.append(b.astype(self.dtype))
 

@@ -40,10 +40,10 @@ ROOMS = {
     "fastmlp.checks": (set(), set()),
     "fastmlp.callbacks": ({"fastmlp.checks"}, set()),
     "fastmlp.history": ({"fastmlp.atomic"}, {"pandas"}),
-    "fastmlp.initializers": (set(), {"numpy"}),
     "fastmlp.metrics": ({"fastmlp.checks"}, {"numpy"}),
+    "fastmlp.initializers": ({"fastmlp.checks"}, {"numpy", "threadpoolctl"}),
     "fastmlp.optimizers": ({"fastmlp.checks"}, {"numpy"}),
-    "fastmlp.schedules": ({"fastmlp.checks"}, set()),
+    "fastmlp.schedules": ({"fastmlp.checks"}, {"numpy"}),
     "fastmlp.threads": ({"fastmlp.checks"}, set()),
     "fastmlp.inputs": ({"fastmlp.checks"}, {"numpy"}),
     # A model saves itself: the only import upwards, at the call.
@@ -64,6 +64,7 @@ ROOMS = {
     "fastmlp": ({"fastmlp"}, set()),
     "reference.mnist": ({"reference", "fastmlp"}, {"numpy"}),
     "reference.history": ({"reference"}, {"pandas"}),
+    "reference.initializers": ({"reference"}, {"numpy", "threadpoolctl"}),
     "reference": ({"reference"}, {"numpy"}),
 }
 
