@@ -29,7 +29,7 @@ from fastmlp.kernels.compilation import inner
 from fastmlp.kernels.random import threefry
 from fastmlp.kernels.simd import floor, fma, full, lane_index, lanes, load, maximum, minimum, store
 from fastmlp.kernels.target import LINE_BYTES, TARGET
-from fastmlp.kernels.views import window
+from fastmlp.kernels.views import matrix, window
 
 if TYPE_CHECKING:
     from fastmlp.augmentation import Augmentation
@@ -41,6 +41,8 @@ RADIUS, TAPS = 12, 13
 """Columns of ``settings`` (1, n); from TAPS on the Gaussian's ``2 * radius + 1`` taps."""
 
 FIRST_PIXEL = 16
+
+UINT32 = np.dtype(np.uint32)
 
 LOG_ASPECT_LOW, LOG_ASPECT_HIGH = math.log(0.3), math.log(3.3)
 
@@ -127,13 +129,19 @@ def draw_mapping(settings, key0, key1, row):
 
 
 @inner
-def draw_noise(settings, key0, key1, row, noise, scratch):
-    """dx, dy of each pixel, uniform in [-1, 1)."""
+def draw_noise(settings, key0, key1, row, noise, columns, scratch):
+    """dx, dy of each pixel, uniform in [-1, 1).
+
+    By way of the words in the memory of the columns: in a loop that stores float64 LLVM takes half
+    as many lanes.
+    """
     n = int(settings[0, HEIGHT]) * int(settings[0, WIDTH])
+    words = matrix(scratch.ctypes.data, UINT32, 2 * columns, 2, n, n, 1)
+    for p in range(n):
+        words[0, p], words[1, p] = threefry(key0, key1, row, FIRST_PIXEL + p)
     dx, dy = window(scratch, noise, 1, n), window(scratch, noise + n + BLOCK, 1, n)
     for p in range(n):
-        word0, word1 = threefry(key0, key1, row, FIRST_PIXEL + p)
-        dx[0, p], dy[0, p] = word0 * 2.0**-31 - 1, word1 * 2.0**-31 - 1
+        dx[0, p], dy[0, p] = words[0, p] * 2.0**-31 - 1, words[1, p] * 2.0**-31 - 1
 
 
 @inner
@@ -236,10 +244,9 @@ def interpolate(settings, image, y, lines, scratch):
         P = window(scratch, c * (height + 3) * stride, 1, (height + 3) * stride)
         for x in range(width):
             i = int(first[0, x])
-            top = P[0, i] + a[0, x] * (P[0, i + 1] - P[0, i])
-            i += stride
-            bottom = P[0, i] + a[0, x] * (P[0, i + 1] - P[0, i])
-            image[0, (y * width + x) * channels + c] = top + b[0, x] * (bottom - top)
+            left = P[0, i] + b[0, x] * (P[0, i + stride] - P[0, i])
+            right = P[0, i + 1] + b[0, x] * (P[0, i + stride + 1] - P[0, i + 1])
+            image[0, (y * width + x) * channels + c] = left + a[0, x] * (right - left)
 
 
 @inner
@@ -260,7 +267,7 @@ def warp(settings, key0, key1, row, image, scratch):
     lines, noise, columns, _ = parts(settings)
     mapping = draw_mapping(settings, key0, key1, row)
     if settings[0, ALPHA] != 0:
-        draw_noise(settings, key0, key1, row, noise, scratch)
+        draw_noise(settings, key0, key1, row, noise, columns, scratch)
         smooth_columns(settings, noise, columns, scratch)
     copy_planes(settings, image, scratch)
     for y in range(int(settings[0, HEIGHT])):
