@@ -230,23 +230,27 @@ def trace(settings, mapping, y, lines, scratch):
 
 @inner
 def interpolate(settings, image, y, lines, scratch):
-    """Row y of the image = its planes at the points that `trace` has left.
+    """Row y of the image = its planes P at the points that `trace` has left.
 
-    top = (1 - a) * P[y0, x0] + a * P[y0, x0 + 1], bottom the same of y0 + 1, (1 - b) top + b bottom
+    left = (1 - b) * P[y0, x0] + b * P[y0 + 1, x0], right the same at x0 + 1, (1 - a) left + a right
     """
     height, width = int(settings[0, HEIGHT]), int(settings[0, WIDTH])
     channels = int(settings[0, CHANNELS])
     wide = (width + BLOCK - 1) // BLOCK * BLOCK
-    stride = width + 3
+    stride, items = width + 3, (height + 3) * (width + 3)
     first = window(scratch, lines + 2 * wide, 1, wide)
     a, b = window(scratch, lines + 3 * wide, 1, wide), window(scratch, lines + 4 * wide, 1, wide)
+    pixels = window(image, y * width * channels, width, channels)
     for c in range(channels):
-        P = window(scratch, c * (height + 3) * stride, 1, (height + 3) * stride)
+        plane = c * items
+        P00, P01 = window(scratch, plane, 1, items), window(scratch, plane + 1, 1, items)
+        plane += stride
+        P10, P11 = window(scratch, plane, 1, items), window(scratch, plane + 1, 1, items)
         for x in range(width):
-            i = int(first[0, x])
-            left = P[0, i] + b[0, x] * (P[0, i + stride] - P[0, i])
-            right = P[0, i + 1] + b[0, x] * (P[0, i + stride + 1] - P[0, i + 1])
-            image[0, (y * width + x) * channels + c] = left + a[0, x] * (right - left)
+            i = np.uint32(first[0, x])  # a signed index would be checked for one below 0
+            left = P00[0, i] + b[0, x] * (P10[0, i] - P00[0, i])
+            right = P01[0, i] + b[0, x] * (P11[0, i] - P01[0, i])
+            pixels[x, c] = left + a[0, x] * (right - left)
 
 
 @inner
