@@ -16,8 +16,10 @@ from fastmlp.engine.plan import Workspace
 from fastmlp.engine.team import Team
 from fastmlp.kernels import activations, gather, losses
 from fastmlp.kernels import limits as parts
+from fastmlp.kernels.augment import augment, scratch_items, settings_of
 from fastmlp.kernels.calls import (
     address,
+    augment_arguments,
     epilogue_arguments,
     gather_arguments,
     head_arguments,
@@ -30,6 +32,7 @@ from fastmlp.kernels.updates import HYPERPARAMETERS, UPDATES
 from fastmlp.threads import available_cores
 
 if TYPE_CHECKING:
+    from fastmlp.augmentation import Augmentation
     from fastmlp.inputs import Samples
     from fastmlp.model import MLP
     from fastmlp.optimizers import Optimizer
@@ -171,7 +174,7 @@ class Engine:
         learns: bool = False,
         limits: UpdateLimits = NO_LIMITS,
         seed: int = 0,
-        augmentation: Any = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
         self.model = model
         self._fewer = fewer
@@ -200,6 +203,18 @@ class Engine:
             job.update = address(update.kernel, epilogue_arguments, model.dtype)
             job.idle_at_zero = update.idle_at_zero
         self._limit(limits)
+        if augmentation is not None:
+            self._augment(augmentation, threads)
+
+    def _augment(self, augmentation: Augmentation, threads: int) -> None:
+        job = self.workspace.job
+        settings = settings_of(augmentation)
+        job.augment_columns = settings.shape[1]
+        job.augment_items = -(-scratch_items(settings) // step.LINE_ITEMS) * step.LINE_ITEMS
+        scratch = aligned_zeros(threads * int(job.augment_items[0]), np.dtype(np.float64))
+        job.augment_settings, job.augment_scratch = settings.ctypes.data, scratch.ctypes.data
+        job.augment = address(augment, augment_arguments, self.model.dtype)
+        self._augmenting = settings, scratch  # their addresses do not keep them alive
 
     def _limit(self, limits: UpdateLimits) -> None:
         """Turn on what ``limits`` asks for."""

@@ -92,6 +92,8 @@ _JOB_FIELDS = (
     "masses",  # (n_masses,): what they count in the mean
     "options",  # (2, option_stride), see `losses`
     "settings",  # see SETTINGS
+    "augment_settings",  # float64 (augment_columns,), see `augment`
+    "augment_scratch",  # float64: augment_items for each thread
     "numbers",  # int64 (threads, NUMBERS), see `step.NUMBERS`
     "row_norms",  # sum of squares of each row of the gradients
     "order",  # int64 (rows,): the samples, in the order of the epoch
@@ -110,6 +112,8 @@ _JOB_FIELDS = (
     "score_stride",
     "option_stride",
     "param_items",
+    "augment_columns",
+    "augment_items",
     "n_arrays",
     "n_labels",
     "n_targets",
@@ -135,6 +139,7 @@ _JOB_FIELDS = (
     "product",
     "update",
     "store",
+    "augment",  # 0 for none
     "times",
     "draw_mask",
     "batch_statistics",

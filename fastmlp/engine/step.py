@@ -18,6 +18,7 @@ import math
 import numpy as np
 
 from fastmlp.kernels.calls import (
+    call_augment,
     call_epilogue,
     call_gather,
     call_head,
@@ -29,7 +30,7 @@ from fastmlp.kernels.compilation import inner, jit
 from fastmlp.kernels.dropout import FIRST_ROW, KEY_0, KEY_1, THRESHOLD
 from fastmlp.kernels.gather import NON_ZEROS, NOT_FINITE
 from fastmlp.kernels.losses import HIT, LOSS
-from fastmlp.kernels.masks import transpose_masks
+from fastmlp.kernels.masks import mark_row, transpose_masks
 from fastmlp.kernels.random import threefry
 from fastmlp.kernels.simd import count_bits, lanes, prefetch
 from fastmlp.kernels.sync import (
@@ -251,6 +252,25 @@ def forward(job, layers, T, h, first_row, begin, end, rows, thread, numbers):
             )
             call_epilogue(p.derivative, K, S, M, h)
             call_epilogue(job.times, out, out, K, h)
+
+
+AUGMENT_STREAM = 2**31
+"""Of the random words of augmentation, beside those of layers."""
+
+
+@inner
+def augment(job, layers, T, first_row, begin, end, thread, numbers):
+    """X, the images changed at random, and where it is not zero then."""
+    X, masks = inputs(job, layers[0], T.dtype, begin, end), row_masks(job, begin, end)
+    settings = matrix(job.augment_settings, FLOAT64, 0, 1, job.augment_columns, 1, 1)
+    items = job.augment_items
+    scratch = matrix(job.augment_scratch, FLOAT64, thread * items, 1, items, items, 1)
+    key0, key1 = threefry(job.key0, job.key1, numbers[0, STEP], AUGMENT_STREAM)
+    call_augment(job.augment, X, settings, key0, key1, first_row + begin, scratch)
+    total = 0
+    for r in range(end - begin):
+        total += mark_row(X, r, masks)
+    found_in(job, thread)[0, NON_ZEROS] = total / X.size
 
 
 @inner
@@ -679,6 +699,8 @@ def run(jobs, layers, hyper, thread):
             first = batch + chunk
             if end > begin:
                 take(job, layers, T, first, begin, end, thread)
+                if job.augment and job.mode == TRAIN:
+                    augment(job, layers, T, chunk, begin, end, thread, numbers)
                 if job.input_threshold > 0 and job.mode == TRAIN:
                     drop_inputs(job, layers, T, h, chunk, begin, end, numbers)
                 now = lap(clocks, GATHER, now)
