@@ -10,6 +10,7 @@ True
 
 from fastmlp.callbacks import Callback
 from fastmlp.data import DataError, Dataset, DataUnavailableError, load_dataset
+from fastmlp.early_stopping import EarlyStopping
 from fastmlp.history import Epoch, History
 from fastmlp.model import MLP
 from fastmlp.model_file import load
@@ -26,6 +27,7 @@ __all__ = [
     "DataError",
     "DataUnavailableError",
     "Dataset",
+    "EarlyStopping",
     "Epoch",
     "Evaluation",
     "Gradients",

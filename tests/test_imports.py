@@ -39,6 +39,10 @@ ROOMS = {
     "fastmlp.atomic": (set(), set()),
     "fastmlp.checks": (set(), set()),
     "fastmlp.callbacks": ({"fastmlp.checks"}, set()),
+    "fastmlp.early_stopping": (
+        {"fastmlp.callbacks", "fastmlp.checks", "fastmlp.metrics"},
+        set(),
+    ),
     "fastmlp.history": ({"fastmlp.atomic"}, {"pandas"}),
     "fastmlp.initializers": (set(), {"numpy"}),
     "fastmlp.metrics": ({"fastmlp.checks"}, {"numpy"}),
