@@ -43,8 +43,13 @@ ROOMS = {
         {"fastmlp.callbacks", "fastmlp.checks", "fastmlp.metrics"},
         set(),
     ),
+    "fastmlp.find_rate": (TRAINING, {"numpy", "matplotlib"}),
     "fastmlp.history": ({"fastmlp.atomic"}, {"pandas"}),
     "fastmlp.initializers": (set(), {"numpy"}),
+    "fastmlp.logs": (
+        {"fastmlp.atomic", "fastmlp.callbacks", "fastmlp.checks", "fastmlp.history"},
+        {"tensorboard"},
+    ),
     "fastmlp.metrics": ({"fastmlp.checks"}, {"numpy"}),
     "fastmlp.optimizers": ({"fastmlp.checks"}, {"numpy"}),
     "fastmlp.schedules": ({"fastmlp.checks"}, set()),
