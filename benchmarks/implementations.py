@@ -15,6 +15,7 @@ SHARED_NAMES = (
     "SGD",
     "Adam",
     "Callback",
+    "EarlyStopping",
     "Epoch",
     "Evaluation",
     "Gradients",

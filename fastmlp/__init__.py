@@ -10,7 +10,10 @@ True
 
 from fastmlp.callbacks import Callback
 from fastmlp.data import DataError, Dataset, DataUnavailableError, load_dataset
+from fastmlp.early_stopping import EarlyStopping
+from fastmlp.find_rate import RateCurve, find_learning_rate
 from fastmlp.history import Epoch, History
+from fastmlp.logs import JSONLinesLog, TensorBoard
 from fastmlp.model import MLP
 from fastmlp.model_file import load
 from fastmlp.optimizers import SGD, Adam
@@ -26,11 +29,16 @@ __all__ = [
     "DataError",
     "DataUnavailableError",
     "Dataset",
+    "EarlyStopping",
     "Epoch",
     "Evaluation",
     "Gradients",
     "History",
+    "JSONLinesLog",
+    "RateCurve",
+    "TensorBoard",
     "evaluate",
+    "find_learning_rate",
     "fit",
     "load",
     "load_dataset",

@@ -70,14 +70,6 @@ def check_number(
     return number
 
 
-def check_positive(name: str, value: object) -> float:
-    """Give ``value`` as a finite float above 0; TypeError if no number, ValueError if not above."""
-    number = check_number(name, value)
-    if number <= 0:
-        raise ValueError(f"{name} must be a finite number above 0, not {shown(value)}")
-    return number
-
-
 def check_flag(name: str, value: object) -> bool:
     """Give ``value``, which must be True or False; TypeError if not."""
     if not isinstance(value, bool):

@@ -115,12 +115,12 @@ LOWER_IS_BETTER = frozenset({"loss", "mae", "mse"})
 """Of all others more is better."""
 
 
-def check_name(argument: str, name: object) -> str:
-    """Give ``name``, which must be one of `NAMES`, with a number in the place of k."""
-    family = "top_k" if k_of(name) is not None else name
+def check_name(argument: str, name: object, also: Sequence[str] = ()) -> str:
+    """Give ``name``, which must be one of ``also`` or of `NAMES`, with a number in place of k."""
     if name == "top_k":
         raise ValueError(f"{argument}: write the k of top_k as a number, for example top_5")
-    check_choice(argument, family, NAMES)
+    if k_of(name) is None:
+        check_choice(argument, name, (*also, *NAMES))
     return str(name)
 
 

@@ -70,4 +70,3 @@ class TrainingState:
         if found != shapes:
             wrong = sorted(set(found.items()).symmetric_difference(shapes.items()))
             raise ValueError(f"resume holds other arrays than this run: {wrong[0][0]}")
-

@@ -257,9 +257,7 @@ class _Run:
         self.schedule.check(self.epochs, self.steps_per_epoch, validated)
         if self.clip_norm is not None and self.clip_value is not None:
             raise ValueError("clip_norm and clip_value cannot both be given: clip by one of them")
-        if self.augmentation is not None and (
-            self.augmentation.n_features != self.model.layers[0]
-        ):
+        if self.augmentation is not None and (self.augmentation.n_features != self.model.layers[0]):
             raise ValueError(
                 f"augmentation has image_shape {self.augmentation.image_shape} of "
                 f"{self.augmentation.n_features} features, the network expects "
@@ -442,8 +440,8 @@ class _Run:
             )
         except NonFiniteLossError as error:
             raise FloatingPointError(
-                f"the loss became NaN or infinite in epoch {self.epoch + 1}, step {error.step + 1}; "
-                f"the parameters are those before it; try a learning rate below "
+                f"the loss became NaN or infinite in epoch {self.epoch + 1}, step "
+                f"{error.step + 1}; the parameters are those before it; try a learning rate below "
                 f"{self.optimizer.lr:g}, or scale the input to about [0, 1]"
             ) from None
         return totals, time.perf_counter() - start, float(rates[-1])
@@ -749,8 +747,8 @@ def _check_metrics(metrics: Any, model: MLP, validated: bool) -> tuple[str, ...]
     names: tuple[str, ...] = check_metrics(metrics, kind, model.layers[-1])
     if names and not validated:
         raise ValueError(
-            f"metrics {', '.join(names)} need validation_data or validation_fraction, on which they "
-            "are measured"
+            f"metrics {', '.join(names)} need validation_data or validation_fraction, to be "
+            "measured on"
         )
     return names
 

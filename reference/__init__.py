@@ -1,6 +1,7 @@
 """Multilayer perceptrons in plain NumPy, to be read: start with README.md, then network.py."""
 
 from .callbacks import Callback
+from .early_stopping import EarlyStopping
 from .history import Epoch, History
 from .network import MLP
 from .optimizers import SGD, Adam
@@ -11,6 +12,7 @@ __all__ = [
     "SGD",
     "Adam",
     "Callback",
+    "EarlyStopping",
     "Epoch",
     "Evaluation",
     "Gradients",

@@ -90,10 +90,10 @@ NAMES = sorted({name for names in NAMES_OF.values() for name in names})
 LOWER_IS_BETTER = ["loss", "mae", "mse"]
 
 
-def check_name(argument: str, name: Any) -> str:
-    """Name if it is a metric's: one of NAMES, with a number in the place of k."""
-    if name == "top_k" or (k_of(name) is None and name not in NAMES):
-        allowed = ", ".join(NAMES).replace("top_k", "top_2, top_5, ...")
+def check_name(argument: str, name: Any, also: Sequence[str] = ()) -> str:
+    """Name if it is one of `also`, or a metric's: one of NAMES, with a number in place of k."""
+    if name == "top_k" or (k_of(name) is None and name not in [*also, *NAMES]):
+        allowed = ", ".join([*also, *NAMES]).replace("top_k", "top_2, top_5, ...")
         raise ValueError(f"{argument} must be one of {allowed}, got {shown(name)}")
     return str(name)
 

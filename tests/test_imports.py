@@ -39,7 +39,17 @@ ROOMS = {
     "fastmlp.atomic": (set(), set()),
     "fastmlp.checks": (set(), set()),
     "fastmlp.callbacks": ({"fastmlp.checks"}, set()),
+    "fastmlp.early_stopping": (
+        {"fastmlp.callbacks", "fastmlp.checks", "fastmlp.metrics"},
+        set(),
+    ),
+    "fastmlp.find_rate": (TRAINING, {"numpy", "matplotlib"}),
     "fastmlp.history": ({"fastmlp.atomic"}, {"pandas"}),
+    "fastmlp.initializers": (set(), {"numpy"}),
+    "fastmlp.logs": (
+        {"fastmlp.atomic", "fastmlp.callbacks", "fastmlp.checks", "fastmlp.history"},
+        {"tensorboard"},
+    ),
     "fastmlp.metrics": ({"fastmlp.checks"}, {"numpy"}),
     "fastmlp.initializers": ({"fastmlp.checks"}, {"numpy", "threadpoolctl"}),
     "fastmlp.optimizers": ({"fastmlp.checks"}, {"numpy"}),

@@ -22,6 +22,15 @@ METHODS = {
         "on_train_begin",
         "on_train_end",
     ],
+    "EarlyStopping": [
+        "__init__",
+        "check",
+        "on_epoch_end",
+        "on_train_begin",
+        "on_train_end",
+        "set_state",
+        "state",
+    ],
     "History": ["__init__", "to_dataframe", "to_dict", "to_jsonl"],
 }
 ATTRIBUTES = [
