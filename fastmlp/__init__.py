@@ -8,39 +8,87 @@
 True
 """
 
+from fastmlp.augmentation import Augmentation
+from fastmlp.averaging import EMA, SWA
 from fastmlp.callbacks import Callback
 from fastmlp.data import DataError, Dataset, DataUnavailableError, load_dataset
 from fastmlp.early_stopping import EarlyStopping
-from fastmlp.find_rate import RateCurve, find_learning_rate
 from fastmlp.history import Epoch, History
-from fastmlp.logs import JSONLinesLog, TensorBoard
+from fastmlp.losses import (
+    AbsoluteError,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Huber,
+    Poisson,
+    SquaredError,
+)
 from fastmlp.model import MLP
 from fastmlp.model_file import load
-from fastmlp.optimizers import SGD, Adam
-from fastmlp.training import Evaluation, Gradients, evaluate, fit, loss_and_gradients
+from fastmlp.optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
+from fastmlp.schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    InverseScaling,
+    Linear,
+    OneCycle,
+    ReduceOnPlateau,
+    Step,
+)
+from fastmlp.state import TrainingState
+from fastmlp.trainer import Trainer, train_step
+from fastmlp.training import (
+    Evaluation,
+    Gradients,
+    evaluate,
+    fit,
+    loss_and_gradients,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "EMA",
+    "LBFGS",
     "MLP",
     "SGD",
+    "SWA",
+    "AbsoluteError",
+    "Adagrad",
     "Adam",
+    "AdamW",
+    "Augmentation",
+    "BinaryCrossEntropy",
     "Callback",
+    "Constant",
+    "Cosine",
+    "CrossEntropy",
     "DataError",
     "DataUnavailableError",
     "Dataset",
     "EarlyStopping",
     "Epoch",
     "Evaluation",
+    "Exponential",
     "Gradients",
     "History",
-    "JSONLinesLog",
-    "RateCurve",
-    "TensorBoard",
+    "Huber",
+    "InverseScaling",
+    "Linear",
+    "Lion",
+    "NAdam",
+    "OneCycle",
+    "Poisson",
+    "RMSprop",
+    "ReduceOnPlateau",
+    "SquaredError",
+    "Step",
+    "Trainer",
+    "TrainingState",
     "evaluate",
-    "find_learning_rate",
     "fit",
     "load",
     "load_dataset",
     "loss_and_gradients",
+    "train_step",
 ]

@@ -152,13 +152,13 @@ def fit(
     KeyboardInterrupt
         On Ctrl-C, after the step at hand; the model keeps what it has learned.
     """
-    samples, targets = _labelled(model, x, y, sample_weight, class_weight)
+    samples, targets = labelled(model, x, y, sample_weight, class_weight)
     seed = check_integer("seed", seed, 0)
     rows, validation = _split(
         model,
         samples,
         targets,
-        lambda: targets if class_weight is None else _labelled(model, x, y, sample_weight)[1],
+        lambda: targets if class_weight is None else labelled(model, x, y, sample_weight)[1],
         validation_data,
         validation_fraction,
         seed,
@@ -585,7 +585,7 @@ def evaluate(
     TypeError, ValueError
         As in `fit`.
     """
-    samples, targets = _labelled(model, x, y, sample_weight)
+    samples, targets = labelled(model, x, y, sample_weight)
     threads = threads_for(threads, samples.count * len(model.parameters))
 
     from fastmlp.engine.engine import Engine
@@ -617,7 +617,7 @@ def loss_and_gradients(
     TypeError, ValueError
         As in `fit`.
     """
-    samples, targets = _labelled(model, x, y, sample_weight, class_weight)
+    samples, targets = labelled(model, x, y, sample_weight, class_weight)
     threads = threads_for(threads, samples.count * len(model.parameters))
 
     from fastmlp.engine.engine import Engine
@@ -647,7 +647,7 @@ def evaluation_of(model: MLP, totals: Totals) -> Evaluation:
     return Evaluation(totals.mean_loss, accuracy)
 
 
-def _labelled(
+def labelled(
     model: object,
     x: Any,
     y: Any,
@@ -655,6 +655,7 @@ def _labelled(
     class_weight: Any = None,
     prefix: str = "",
 ) -> tuple[Samples, Targets]:
+    """What users hand in, checked."""
     if not isinstance(model, MLP):
         raise TypeError(f"model must be a fastmlp.MLP, not {shown(model)}")
     samples = check_samples(x, model.layers[0], model.dtype, model.uint8_scale, f"{prefix}x")
@@ -694,7 +695,7 @@ def _split(
         except (TypeError, ValueError):
             given = shown(validation_data)
             raise TypeError(f"validation_data must be a pair (x, y), not {given}") from None
-        held_samples, held_targets = _labelled(model, x_val, y_val, prefix="validation_data ")
+        held_samples, held_targets = labelled(model, x_val, y_val, prefix="validation_data ")
         return rows, _Part(held_samples, held_targets, np.arange(held_samples.count))
     if not fraction:
         return rows, None

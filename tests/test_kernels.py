@@ -59,8 +59,8 @@ def run_product(kernel, A, masks, B, S, D, M, h, T, epilogue, skip):
 
 
 @jitted
-def run_head(kernel, Z, labels, order, first, D, scores, scale):
-    call_head(kernel, Z, labels, order, first, D, scores, scale)
+def run_head(kernel, Z, labels, targets, weights, order, first, D, scores, options, scale):
+    call_head(kernel, Z, labels, targets, weights, order, first, D, scores, options, scale)
 
 
 @jitted
@@ -258,7 +258,7 @@ def test_epilogues_equal_their_equations(n, dtype):
     kind = np.dtype(dtype)
     T, D, M = (padded(random(rng, (5, n), dtype), fill=0) for _ in range(3))
     W = np.array(D)
-    h = as_view(np.full((1, 8), 0.25, dtype))
+    h = as_view(np.full((1, updates.HYPERPARAMETERS), 0.25, dtype))
     cases = [
         (activations.identity, T),
         (activations.relu, np.maximum(T, 0)),
@@ -281,7 +281,7 @@ def test_adam_equals_its_equations_and_finds_both_planes(n, dtype):
     planes = aligned_zeros(5 * 2 * stride, kind).reshape(5, 2 * stride)
     planes[:, :n], planes[:, stride : stride + n] = random(rng, (5, n), dtype), rng.random((5, n))
     m, v, w = (np.array(A, float) for A in (planes[:, :n], planes[:, stride : stride + n], W))
-    h = np.array([[0.01, 0.9, 0.1, 0.99, 0.01, 1.5, 1e-3, 0]], dtype)
+    h = np.array([[0, 1, 0.01, 0.9, 0.1, 0.99, 0.01, 1.5, 1e-3, 0]], dtype)
     M = as_view(planes)[:, : 2 * n]
     run_epilogue(address(updates.adam, epilogue_arguments, kind), G, W, M, as_view(h))
     m, v = 0.9 * m + 0.1 * G, 0.99 * v + 0.01 * G.astype(float) ** 2
@@ -316,9 +316,11 @@ def head(kernel, Z, y, dtype, scale=1.0, D=None):
     D = padded(np.full(Z.shape, np.nan, dtype)) if D is None else D
     scores = as_view(np.full((2, rows), np.nan, dtype))
     order = np.arange(len(y), dtype=np.int64)[::-1].copy()
+    none = as_view(np.empty((1, 0), dtype))
     run_head(
         address(kernel, head_arguments, kind),
-        *(padded(Z), np.asarray(y, np.int64), order, len(y) - rows, D, scores, kind.type(scale)),
+        *(padded(Z), np.asarray(y, np.int64), none, none, order, len(y) - rows, D, scores),
+        *(none, kind.type(scale)),
     )
     return D, scores, order[len(y) - rows :]
 

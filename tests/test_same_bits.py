@@ -9,6 +9,7 @@ import fastmlp
 from fastmlp.engine.engine import Engine
 from fastmlp.engine.plan import CHUNK_ROWS
 from tests.equality import problem, sparse_problem
+from tests.features import FEATURES, build
 
 LAYERS = [50, 33, 17, 10]
 
@@ -46,6 +47,18 @@ def test_adam_at_any_thread_count(threads, batch_size, dtype):
     assert losses == expected_losses
     other, _ = trained(threads, batch_size, dtype)
     assert not np.array_equal(model.parameters, other.parameters)
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_every_feature_at_any_thread_count(feature):
+    results = []
+    for threads in (1, 2, 5):
+        model, x, y, settings = build(fastmlp, feature, "float32")
+        history = fastmlp.fit(model, x, y, threads=threads, **settings)
+        results.append((model.parameters, [record.train_loss for record in history.epochs]))
+    for parameters, losses in results[1:]:
+        np.testing.assert_array_equal(parameters, results[0][0])
+        assert losses == results[0][1]
 
 
 @each_optimizer
@@ -87,12 +100,12 @@ def test_the_cut_of_a_batch_into_chunks_changes_no_bit(monkeypatch, optimizer):
 @pytest.mark.parametrize("batch_size", [10, 64])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_poisoned_scratch_changes_no_bit(dtype, batch_size):
-    from fastmlp.training import _labelled
+    from fastmlp.training import labelled
 
     results = []
     for poison in (0x00, 0xFF):  # zeros, and NaN
         model = fastmlp.MLP(LAYERS, dtype=dtype)
-        samples = _labelled(model, *problem(LAYERS, 50, dtype), "")
+        data = labelled(model, *problem(LAYERS, 50, dtype))
         with Engine(model, 16, 2, fastmlp.SGD()) as engine:
             engine._need_gradients()
             buffers = engine.workspace.buffers
@@ -100,8 +113,8 @@ def test_poisoned_scratch_changes_no_bit(dtype, batch_size):
             for buffer in (*(buffers[name] for name in scratch), engine.gradients):
                 buffer.view(np.uint8)[...] = poison
             order = np.arange(50)[::-1].copy()
-            totals = engine.train(samples, order, batch_size, lambda *_: None)
-            results.append((model.parameters.copy(), totals, engine.score(samples)))
+            totals = engine.train(*data, order, batch_size, np.array([0.1]))
+            results.append((model.parameters.copy(), totals, engine.score(*data)))
     np.testing.assert_array_equal(results[0][0], results[1][0])
     assert results[0][1:] == results[1][1:]
     assert np.isfinite(results[0][0]).all()
@@ -111,8 +124,8 @@ def test_poisoned_scratch_changes_no_bit(dtype, batch_size):
 def test_the_padding_of_parameters_stays_zero(optimizer):
     model, _ = trained(2, 32, optimizer=optimizer)
     for place in model.places:
-        rows = model.parameters[place.W : place.b + place.stride].reshape(-1, place.stride)
-        assert not rows[:, place.n_out :].any()
+        rows = model.parameters[place.W : place.W + place.rows * place.stride]
+        assert not rows.reshape(-1, place.stride)[:, place.n_out :].any()
 
 
 @each_optimizer
@@ -165,7 +178,7 @@ def test_following_the_masks_changes_no_bit(batch_size, dtype, optimizer, monkey
 @pytest.mark.parametrize("threads", [2, 3, 9])
 def test_shares_of_the_first_layer_follow_the_non_zeros_and_cover_it(threads):
     from fastmlp.engine.step import ROW_COST
-    from fastmlp.training import _labelled
+    from fastmlp.training import labelled
 
     layers = [100, 40, 5]
     x, y = problem(layers, 64, "float32")
@@ -173,9 +186,9 @@ def test_shares_of_the_first_layer_follow_the_non_zeros_and_cover_it(threads):
     results = []
     for count in (1, threads):
         model = fastmlp.MLP(layers)
-        samples = _labelled(model, x, y, "")
+        data = labelled(model, x, y)
         with Engine(model, 16, count, fastmlp.SGD()) as engine:
-            engine.train(samples, np.arange(64), 16, lambda *_: None)
+            engine.train(*data, np.arange(64), 16, np.array([0.1]))
             shares = engine.workspace.buffers["shares"]
         results.append(model.parameters)
     np.testing.assert_array_equal(results[0], results[1])

@@ -177,6 +177,7 @@ class Engine:
         augmentation: Augmentation | None = None,
     ) -> None:
         self.model = model
+        self.rows = rows
         self._fewer = fewer
         self.optimizer = optimizer
         self.workspace = Workspace(

@@ -167,6 +167,8 @@ class Workspace:
 
     Attributes
     ----------
+    grows : bool
+        Whether chunks would be larger for more rows.
     layers : array of LAYER
     jobs : array of JOB (1,)
         With what does not change from job to job.
@@ -186,7 +188,9 @@ class Workspace:
     ) -> None:
         parameters = sum(place.n_in * place.n_out for place in places)
         brief_rows = max(CHUNK_PRODUCTS // parameters // MASK_BITS * MASK_BITS, MASK_BITS)
-        self.chunk_rows = rows if whole_batches else min(rows, CHUNK_ROWS, brief_rows)
+        most = rows if whole_batches else min(CHUNK_ROWS, brief_rows)
+        self.chunk_rows = min(rows, most)
+        self.grows = whole_batches or self.chunk_rows < most
         self.layers = np.zeros(len(places), dtype=LAYER)
         self._items = 0
         inputs = self._place(places[0].n_in, dtype)

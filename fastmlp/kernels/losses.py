@@ -161,91 +161,94 @@ def copy_target(targets, sample, D, r):
 
 
 @inner
-def binary_cross_entropy_item(z, t, delta):
-    """max(z, 0) - z t + log(1 + exp(-|z|)), 1 / (1 + exp(-z)) - t."""
-    e = exp(0 - absolute(z))
-    sigmoid = where(z < 0, e, 1) / (1 + e)
-    return maximum(z, 0) - z * t + log1p(e), sigmoid - t
+def begin_row(Z, r, targets, sample, D, scores):
+    """D[r] = the targets t; a hit is a row in which z_j > 0 just where t_j > 1/2."""
+    copy_target(targets, sample, D, r)
+    wrong, no = full(Z, 0), full(Z, 0)
+    for j in range(0, Z.shape[1], lanes(Z)):
+        positive = where(masked_row(Z, r, j, 0) > 0, 1, no)
+        wrong = wrong + absolute(positive - where(load(D, r, j) > 0.5, 1, no))
+    scores[HIT, r] = sum_lanes(wrong) == 0
 
 
 @inner
-def squared_error_item(z, t, delta):
-    """(z - t)², 2 (z - t)."""
-    d = z - t
-    return d * d, d + d
-
-
-@inner
-def absolute_error_item(z, t, delta):
-    """|z - t|, the sign of z - t."""
-    d = z - t
-    return absolute(d), where(d > 0, 1, where(d < 0, -1, d))
-
-
-@inner
-def huber_item(z, t, delta):
-    """d² / 2 where |d| <= delta, else delta (|d| - delta / 2), and d within [-delta, delta]."""
-    d = z - t
-    size = absolute(d)
-    inside = minimum(size, delta)
-    return inside * (size - inside * 0.5), maximum(minimum(d, delta), 0 - delta)
-
-
-@inner
-def poisson_item(z, t, delta):
-    """exp(z) - t z, exp(z) - t."""
-    e = exp(z)
-    return e - t * z, e - t
-
-
-@inner
-def elementwise(Z, targets, weights, order, first, D, scores, options, scale, item):
-    """loss = s / K sum_j c_j l(z_j, t_j);  D = dZ_j = scale s / K c_j l'(z_j, t_j).
-
-    ``item`` (z, t, parameter) gives l and l'. A hit is a row in which z_j > 0 just where t_j > 1/2.
-    """
+def end_row(Z, r, weights, sample, D, scores, options, scale):
+    """loss = s / K sum_j c_j l_j, l_j in Z[r];  D[r] = dZ = scale s / K c_j l'_j, l'_j in D[r]."""
     n = Z.shape[1]
-    for r in range(Z.shape[0]):
-        sample = order[first + r]
-        weight = weight_of(weights, sample) / n
-        copy_target(targets, sample, D, r)
-        total, wrong = full(Z, 0), full(Z, 0)
-        for j in range(0, n, lanes(Z)):
-            z, t, c = masked_row(Z, r, j, 0), load(D, r, j), masked_row(options, 1, j, 0)
-            loss, slope = item(z, t, options[0, 0])
-            total = total + c * loss
-            positive = where(z > 0, 1, full(Z, 0))
-            wrong = wrong + absolute(positive - where(t > 0.5, 1, full(Z, 0)))
-            store(D, r, j, c * slope * (scale * weight))
-        scores[LOSS, r] = weight * sum_lanes(total)
-        scores[HIT, r] = sum_lanes(wrong) == 0
+    weight = weight_of(weights, sample) / n
+    total = full(Z, 0)
+    for j in range(0, n, lanes(Z)):
+        c = masked_row(options, 1, j, 0)
+        total = total + c * load(Z, r, j)
+        store(D, r, j, c * load(D, r, j) * (scale * weight))
+    scores[LOSS, r] = weight * sum_lanes(total)
 
 
 def binary_cross_entropy(Z, labels, targets, weights, order, first, D, scores, options, scale):
     """l = max(z, 0) - z t + log(1 + exp(-|z|)), l' = 1 / (1 + exp(-z)) - t."""
-    elementwise(
-        Z, targets, weights, order, first, D, scores, options, scale, binary_cross_entropy_item
-    )
+    for r in range(Z.shape[0]):
+        sample = order[first + r]
+        begin_row(Z, r, targets, sample, D, scores)
+        for j in range(0, Z.shape[1], lanes(Z)):
+            z, t = load(Z, r, j), load(D, r, j)
+            e = exp(0 - absolute(z))
+            store(Z, r, j, maximum(z, 0) - z * t + log1p(e))
+            store(D, r, j, where(z < 0, e, 1) / (1 + e) - t)
+        end_row(Z, r, weights, sample, D, scores, options, scale)
 
 
 def squared_error(Z, labels, targets, weights, order, first, D, scores, options, scale):
-    """l = (z - t)², l' = 2 (z - t)."""
-    elementwise(Z, targets, weights, order, first, D, scores, options, scale, squared_error_item)
+    """l = d², l' = 2 d, d = z - t."""
+    for r in range(Z.shape[0]):
+        sample = order[first + r]
+        begin_row(Z, r, targets, sample, D, scores)
+        for j in range(0, Z.shape[1], lanes(Z)):
+            d = load(Z, r, j) - load(D, r, j)
+            store(Z, r, j, d * d)
+            store(D, r, j, d + d)
+        end_row(Z, r, weights, sample, D, scores, options, scale)
 
 
 def absolute_error(Z, labels, targets, weights, order, first, D, scores, options, scale):
-    """l = |z - t|, l' = its sign, 0 at 0."""
-    elementwise(Z, targets, weights, order, first, D, scores, options, scale, absolute_error_item)
+    """l = |z - t|, l' = the sign of z - t, 0 at 0."""
+    for r in range(Z.shape[0]):
+        sample = order[first + r]
+        begin_row(Z, r, targets, sample, D, scores)
+        for j in range(0, Z.shape[1], lanes(Z)):
+            d = load(Z, r, j) - load(D, r, j)
+            store(Z, r, j, absolute(d))
+            store(D, r, j, where(d > 0, 1, where(d < 0, -1, d)))
+        end_row(Z, r, weights, sample, D, scores, options, scale)
 
 
 def huber(Z, labels, targets, weights, order, first, D, scores, options, scale):
-    """l = d² / 2 where |d| <= delta, else delta (|d| - delta / 2); d = z - t (Huber, 1964)."""
-    elementwise(Z, targets, weights, order, first, D, scores, options, scale, huber_item)
+    """l = d² / 2 where |d| <= delta, else delta (|d| - delta / 2); l' = d within [-delta, delta].
+
+    d = z - t (Huber, 1964).
+    """
+    delta = options[0, 0]
+    for r in range(Z.shape[0]):
+        sample = order[first + r]
+        begin_row(Z, r, targets, sample, D, scores)
+        for j in range(0, Z.shape[1], lanes(Z)):
+            d = load(Z, r, j) - load(D, r, j)
+            inside = minimum(absolute(d), delta)
+            store(Z, r, j, inside * (absolute(d) - inside * 0.5))
+            store(D, r, j, maximum(minimum(d, delta), 0 - delta))
+        end_row(Z, r, weights, sample, D, scores, options, scale)
 
 
 def poisson(Z, labels, targets, weights, order, first, D, scores, options, scale):
     """l = exp(z) - t z, l' = exp(z) - t."""
-    elementwise(Z, targets, weights, order, first, D, scores, options, scale, poisson_item)
+    for r in range(Z.shape[0]):
+        sample = order[first + r]
+        begin_row(Z, r, targets, sample, D, scores)
+        for j in range(0, Z.shape[1], lanes(Z)):
+            z, t = load(Z, r, j), load(D, r, j)
+            e = exp(z)
+            store(Z, r, j, e - t * z)
+            store(D, r, j, e - t)
+        end_row(Z, r, weights, sample, D, scores, options, scale)
 
 
 def softmax(Z, labels, targets, weights, order, first, D, scores, options, scale):
