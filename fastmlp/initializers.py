@@ -126,13 +126,13 @@ def initializer(name: object) -> Initializer:
         if name.startswith("uniform("):
             bounds = BOUNDED.fullmatch(name)
             low, high = map(float, bounds.groups()) if bounds else (math.nan, math.nan)
-            largest = np.finfo(np.float32).max
+            largest = float(np.finfo(np.float32).max)
             if -largest <= low < high <= largest:
                 return functools.partial(uniform, low=low, high=high)
             raise ValueError(
-                f"init must be uniform(a, b) with numbers a < b, finite in float32, "
+                "init must be uniform(a, b) with numbers a < b, finite in float32, "
                 f"not {shown(name)}"
             )
     raise ValueError(
-        f"init must be one of {', '.join(INITIALIZERS)}, uniform(a, b), not {shown(name)}"
+        f"init must be one of {', '.join(INITIALIZERS)} or uniform(a, b), not {shown(name)}"
     )

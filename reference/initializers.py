@@ -125,7 +125,7 @@ def initializer(name: Any) -> Initializer:
         if name.startswith("uniform("):
             return _uniform_within(name)
     names = ", ".join(map(repr, INITIALIZERS))
-    raise ValueError(f"init must be one of {names}, 'uniform(a, b)', got {shown(name)}")
+    raise ValueError(f"init must be one of {names} or 'uniform(a, b)', got {shown(name)}")
 
 
 def _uniform_within(name: str) -> Initializer:

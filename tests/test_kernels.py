@@ -415,16 +415,18 @@ def test_shares_cover_everything_once_in_whole_units(items, unit, threads):
 @given(st.lists(st.integers(1, 1100), min_size=2, max_size=5), st.sampled_from(DTYPES))
 def test_parameter_rows_start_cache_lines_and_never_repeat_at_4096_bytes(layers, dtype):
     kind = np.dtype(dtype)
-    places, items = parameter_layout(layers, kind)
+    hidden = len(layers) - 2
+    norms = [(None, "layer", "batch")[l % 3] for l in range(hidden)]
+    places, items = parameter_layout(layers, kind, ["relu"] * hidden, norms, [0.0] * hidden)
     buffer = aligned_zeros(items, kind)
-    weights, biases = parameter_views(buffer, places)
+    views = parameter_views(buffer, places)
     assert buffer.ctypes.data % 64 == 0
-    for W, b in zip(weights, biases, strict=True):
-        assert W.strides[0] % 64 == 0
-        assert W.strides[0] % 4096 != 0
-        assert W.ctypes.data % 64 == 0
-        assert b.ctypes.data % 64 == 0
-        W += 1
-        b += 1
+    assert len(views) == 2 * (hidden + 1) + sum({None: 0, "layer": 2, "batch": 4}[n] for n in norms)
+    for view in views.values():
+        assert view.ctypes.data % 64 == 0
+        if view.ndim == 2:
+            assert view.strides[0] % 64 == 0
+            assert view.strides[0] % 4096 != 0
+        view += 1
     # No two parameters share a place, and all lie in the buffer.
-    assert buffer.sum() == sum(W.size + b.size for W, b in zip(weights, biases, strict=True))
+    assert buffer.sum() == sum(view.size for view in views.values())

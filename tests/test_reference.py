@@ -1048,7 +1048,7 @@ BAD_MODELS = {
     "layers not a sequence": ({"layers": 3}, TypeError, "layers must be a sequence"),
     "activation": ({"activation": "rleu"}, ValueError, "activation must be one of 'relu', got"),
     "activation not a name": ({"activation": [1]}, ValueError, "activation must be one of"),
-    "init": ({"init": "zero"}, ValueError, "init must be one of 'he_normal', 'uniform', got"),
+    "init": ({"init": "zero"}, ValueError, "init must be one of 'he_normal', "),
     "dtype": ({"dtype": "float16"}, ValueError, "dtype must be 'float32' or 'float64', got"),
     "dtype not known": ({"dtype": "flaot"}, ValueError, "dtype must be 'float32' or 'float64'"),
     "dtype none": ({"dtype": None}, ValueError, "dtype must be 'float32' or 'float64', got None"),
