@@ -116,6 +116,7 @@ class EarlyStopping(Callback):
         """Give the model its best parameters back."""
         if self._parameters is not None:
             model.load_state_dict(self._parameters)
+        self._goes_on = False
 
     def state(self) -> dict[str, Any]:
         """JSON values, and the best parameters as arrays, for a checkpoint."""

@@ -91,20 +91,16 @@ class RateCurve:
                 label=f"steepest: {self.suggestion:.2g}",
             )
         # Single batches that exploded would flatten all the rest.
-        low, high = float(self.smoothed.min()), float(self.smoothed[: self._turn + 1].max())
+        low, least = float(self.losses.min()), int(self.smoothed.argmin())
+        high = float(self.smoothed[: least + 1].max())
         margin = 0.15 * ((high - low) or abs(high) or 1)
-        axes.set_ylim(min(low, float(self.losses.min())) - margin, high + 2 * margin)
+        axes.set_ylim(low - margin, high + 2 * margin)
         axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
         axes.grid(alpha=0.25)
         axes.legend(frameon=False)
         content = io.BytesIO()
         figure.savefig(content, format=path.suffix[1:] or "png", dpi=150)
         write_atomically(path, content.getvalue())
-
-    @property
-    def _turn(self) -> int:
-        """Step with the least smoothed loss."""
-        return int(self.smoothed.argmin())
 
 
 def find_learning_rate(

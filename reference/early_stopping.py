@@ -95,6 +95,7 @@ class EarlyStopping(Callback):
         """Take back the best."""
         if self.best_parameters is not None:
             model.load_state_dict(self.best_parameters)
+        self.resumed = False
 
     def value_of(self, record: Epoch) -> float:
         """What is monitored."""

@@ -169,6 +169,19 @@ def test_a_state_before_any_value_is_a_state(api):
 
 
 @each
+def test_a_state_may_also_come_after_the_beginning_of_its_training(api):
+    first, second = api.EarlyStopping(patience=2), api.EarlyStopping(patience=2)
+    run(api, first, [1, 2], end=False)
+    second.on_train_begin(None, 9, 100)
+    second.set_state(first.state())
+    assert second.on_epoch_end(Model(), record(api, "val_loss", 3, 2.0))
+    second.on_train_end(Model(), api.History())
+    assert (second.best_epoch, second.stopped_epoch) == (1, 3)
+    run(api, second, [9])
+    assert second.best_value == 9
+
+
+@each
 def test_a_state_of_another_monitor_is_refused(api):
     with pytest.raises(ValueError, match=r"val_loss.*train_loss"):
         api.EarlyStopping().set_state(api.EarlyStopping("train_loss").state())
