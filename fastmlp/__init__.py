@@ -11,9 +11,12 @@ True
 from fastmlp.augmentation import Augmentation
 from fastmlp.averaging import EMA, SWA
 from fastmlp.callbacks import Callback
+from fastmlp.checkpoint import Checkpoint, load_checkpoint
 from fastmlp.data import DataError, Dataset, DataUnavailableError, load_dataset
 from fastmlp.early_stopping import EarlyStopping
+from fastmlp.find_rate import RateCurve, find_learning_rate
 from fastmlp.history import Epoch, History
+from fastmlp.logs import JSONLinesLog, TensorBoard
 from fastmlp.losses import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -60,6 +63,7 @@ __all__ = [
     "Augmentation",
     "BinaryCrossEntropy",
     "Callback",
+    "Checkpoint",
     "Constant",
     "Cosine",
     "CrossEntropy",
@@ -74,20 +78,25 @@ __all__ = [
     "History",
     "Huber",
     "InverseScaling",
+    "JSONLinesLog",
     "Linear",
     "Lion",
     "NAdam",
     "OneCycle",
     "Poisson",
     "RMSprop",
+    "RateCurve",
     "ReduceOnPlateau",
     "SquaredError",
     "Step",
+    "TensorBoard",
     "Trainer",
     "TrainingState",
     "evaluate",
+    "find_learning_rate",
     "fit",
     "load",
+    "load_checkpoint",
     "load_dataset",
     "loss_and_gradients",
     "train_step",

@@ -7,6 +7,9 @@ import os
 import uuid
 from pathlib import Path
 
+PREFIX = ".fastmlp-"
+"""Begins the names of temporary files."""
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write ``content`` to a temporary file beside ``path``, flush it to disk, and rename it.
@@ -35,10 +38,28 @@ def _write(path: Path, content: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.chmod(temporary, path.stat().st_mode & 0o777)
         os.replace(temporary, path)
+        _flush_folder(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def _flush_folder(folder: Path) -> None:
+    """Have the folder's new entry survive a crash of the machine; not every system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_remains(folder: Path) -> None:
+    """Remove what writers that were killed have left in the folder."""
+    for path in folder.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def check_writable(path: Path, argument: str) -> None:
@@ -65,4 +86,4 @@ def check_writable(path: Path, argument: str) -> None:
 
 def _temporary(path: Path) -> Path:
     """A new name in the folder of ``path``, of a length that no long name makes too long."""
-    return path.with_name(f".fastmlp-{uuid.uuid4().hex}")
+    return path.with_name(f"{PREFIX}{uuid.uuid4().hex}")

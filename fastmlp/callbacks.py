@@ -14,10 +14,14 @@ class Callback:
     A callback may read the model, and change its parameters at the end of an epoch and of the
     training. An exception in it ends the training and reaches the caller.
 
-    Two more things are asked only of callbacks that have the methods for it:
+    More is asked only of callbacks that have the methods for it:
 
     - ``check(validation, metrics)``, before any work: whether there will be validation data (bool),
       and the names of the metrics (tuple of str). Who needs what is missing raises ValueError.
+    - ``check_start(resume)``, before any work: the `TrainingState` that training goes on from, or
+      None.
+    - ``on_checkpoint(model, state)``, after each epoch, when all have heard of it: ``state()``
+      gives its `TrainingState`.
     - ``state()`` gives a dict of JSON values and arrays, which a checkpoint stores, and
       ``set_state(state)`` takes it back before a training that goes on.
     """
@@ -61,9 +65,12 @@ def check_callbacks(callbacks: Any) -> Sequence[Callback]:
     return checked
 
 
-def check_needs(callbacks: Sequence[Callback], validation: bool, metrics: tuple[str, ...]) -> None:
-    """Let each callback that has a method ``check`` refuse a training without what it needs."""
+def check_needs(
+    callbacks: Sequence[Callback], validation: bool, metrics: tuple[str, ...], resume: Any = None
+) -> None:
+    """Let each callback that has methods for it refuse a training without what it needs."""
     for callback in callbacks:
-        check = getattr(callback, "check", None)
-        if check is not None:
-            check(validation, metrics)
+        if hasattr(callback, "check"):
+            callback.check(validation, metrics)
+        if hasattr(callback, "check_start"):
+            callback.check_start(resume)

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import training
 from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.checks import check_integer, check_number, shown
 from fastmlp.inputs import check_samples
 from fastmlp.model import MLP
 from fastmlp.optimizers import Optimizer
+from fastmlp.trainer import Trainer
 
 SMOOTHING = 0.9
 """Share of the mean so far in that of the next step: the mean of about ten losses."""
@@ -170,7 +170,7 @@ def find_learning_rate(
     mean = 0.0
     batches = _batches(samples.count, min(batch_size, samples.count), seed)
     trial = copy.deepcopy(model)
-    with training.Trainer(trial, optimizer, seed=seed, threads=threads) as trainer:
+    with Trainer(trial, optimizer, seed=seed, threads=threads) as trainer:
         for step, (rate, batch) in enumerate(zip(rates, batches, strict=False), start=1):
             weight = None if weights is None else weights[batch]
             try:

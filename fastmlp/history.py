@@ -8,9 +8,12 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastmlp.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from fastmlp.state import TrainingState
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,17 @@ class History:
     phase_seconds : dict of str to float
         Time in each of `PHASES`: the mean over the threads that took part, summed over all epochs'
         training passes.
+    state : TrainingState or None
+        Where training ended: ``fit(..., resume=history.state)`` goes on from there.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
     compile_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        # No field: those are the reference's too, which has no phases to time.
+        # No fields: those are the reference's too, which has no phases to time.
         self.phase_seconds = dict.fromkeys(PHASES, 0.0)
+        self.state: TrainingState | None = None
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Columns by name: each field of `Epoch`, then each metric, with an item for each epoch.

@@ -11,6 +11,8 @@ import numpy as np
 
 from fastmlp.atomic import write_atomically
 from fastmlp.checks import shown
+from fastmlp.initializers import initializer
+from fastmlp.losses import loss_from_dict, loss_to_dict
 
 if TYPE_CHECKING:
     from fastmlp.model import MLP
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
 FORMAT = "fastmlp.model/1"
 """Key of the header in the file's metadata."""
 
-HEADER = ("layers", "activation", "init", "dtype", "seed", "uint8_scale")
-"""Arguments of `MLP` that a model file holds; with the parameters they are all of a model."""
+REQUIRED = ("layers", "activation", "init", "dtype", "seed", "uint8_scale")
+OPTIONAL = ("loss", "norm", "dropout", "input_dropout")
+"""Arguments of `MLP` that a model file holds; with the parameters they are all of a model. Those
+that are optional are not in the files of version 0.1, and have their defaults then."""
 
 TENSOR_DTYPES = {"float32": "F32", "float64": "F64"}
 """safetensors' names."""
@@ -43,22 +47,11 @@ def save(model: MLP, path: str | os.PathLike[str]) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    tensors = {}
-    for layer, (W, b) in enumerate(zip(model.weights, model.biases, strict=True), start=1):
-        # Views of padded rows are not contiguous, which safetensors would write wrongly.
-        tensors[f"W{layer}"] = np.ascontiguousarray(W)
-        tensors[f"b{layer}"] = np.ascontiguousarray(b)
+    tensors = model.state_dict()
     for name, value in tensors.items():
         if not np.isfinite(value).all():
             raise ValueError(f"the model is not saved to {path}: {name} holds NaN or infinity")
-    header = {
-        "layers": list(model.layers),
-        "activation": model.activation,
-        "init": model.init,
-        "dtype": model.dtype.name,
-        "seed": model.seed,
-        "uint8_scale": model.uint8_scale,
-    }
+    header = header_of(model)
     # One entry: safetensors writes several in an order that changes from file to file.
     content = to_bytes(tensors, metadata={FORMAT: json.dumps(header)})
     write_atomically(Path(path), content)
@@ -84,8 +77,6 @@ def load(path: str | os.PathLike[str]) -> MLP:
     """
     from safetensors import SafetensorError, safe_open
 
-    from fastmlp.model import MLP
-
     name = os.fsdecode(path)
     with open(name, "rb"):  # a missing file or a folder is an OSError that names it
         pass
@@ -97,12 +88,33 @@ def load(path: str | os.PathLike[str]) -> MLP:
             header = _read_header(metadata[FORMAT])
             # Before memory is taken for what the header says, which may be wrong.
             _check_tensors(header, file)
-            model = MLP(**header)
-            for layer, (W, b) in enumerate(zip(model.weights, model.biases, strict=True), start=1):
-                W[...], b[...] = _read(file, f"W{layer}"), _read(file, f"b{layer}")
+            model = model_of(header)
+            model.load_state_dict({name: _read(file, name) for name in model.state_dict()})
     except (SafetensorError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{name} is damaged, or no model file of fastmlp: {reason}") from None
+    return model
+
+
+def header_of(model: MLP) -> dict[str, Any]:
+    """The arguments that make an `MLP` like ``model``, as JSON values."""
+    values = {name: getattr(model, name) for name in (*REQUIRED, *OPTIONAL)}
+    return values | {"dtype": model.dtype.name, "loss": loss_to_dict(model.loss)}
+
+
+def model_of(header: dict[str, Any]) -> MLP:
+    """An `MLP` of these arguments, its parameters not drawn.
+
+    ValueError, TypeError if they are bad.
+    """
+    from fastmlp.model import MLP
+
+    initializer(header["init"])
+    values = dict(header) | {"init": "zeros"}
+    if "loss" in values:
+        values["loss"] = loss_from_dict(values["loss"])
+    model = MLP(**values)
+    model.init = header["init"]
     return model
 
 
@@ -111,8 +123,8 @@ def _read_header(text: str) -> dict[str, Any]:
         header = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"its header is no JSON ({error})") from None
-    if not isinstance(header, dict) or set(header) != set(HEADER):
-        raise ValueError(f"its header must be an object of {', '.join(HEADER)}")
+    if not isinstance(header, dict) or not (set(REQUIRED) <= set(header) <= {*REQUIRED, *OPTIONAL}):
+        raise ValueError(f"its header must be an object of {', '.join((*REQUIRED, *OPTIONAL))}")
     return header
 
 
@@ -124,12 +136,17 @@ def _check_tensors(header: dict[str, Any], file: Any) -> None:
     if not isinstance(dtype, str) or dtype not in TENSOR_DTYPES:
         raise ValueError(f"its dtype must be {' or '.join(TENSOR_DTYPES)}")
     names = set(file.keys())
-    if len(names) != 2 * (len(layers) - 1):
+    hidden = len(layers) - 2
+    norms = header.get("norm")
+    norms = norms if isinstance(norms, list) else [norms] * min(hidden, len(names))
+    if len(norms) != hidden or not 2 * hidden <= len(names) - 2 <= 6 * hidden:
         raise ValueError(f"tensors {shown(sorted(names))} for {len(layers)} layer sizes")
     expected = {}
-    for layer, n_out in enumerate(layers[1:], start=1):
+    for layer, (n_out, norm) in enumerate(zip(layers[1:], (*norms, None), strict=True), start=1):
         expected[f"W{layer}"] = [layers[layer - 1], n_out]
-        expected[f"b{layer}"] = [n_out]
+        rows = ("b", *(("scale", "shift") if norm else ()))
+        rows += ("mean", "variance") if norm == "batch" else ()
+        expected |= {f"{row}{layer}": [n_out] for row in rows}
     if names != set(expected):
         wrong = sorted(names.symmetric_difference(expected))
         raise ValueError(f"missing or too many: {shown(wrong)}")

@@ -43,12 +43,16 @@ class Optimizer:
     lr_multipliers: Sequence[float] | None
     decoupled: bool = False
     changes_with_time: ClassVar[bool] = False
-    initial_state: ClassVar[float] = 0.0
 
     @property
     def update(self) -> str:
         """Name of its kernel."""
         raise NotImplementedError
+
+    @property
+    def initial_state(self) -> float:
+        """Value of its state before the first step."""
+        return 0.0
 
     def fill(self, rows: Rows, steps: NDArray[np.int64], rates: NDArray[np.float64]) -> None:
         """Write the columns from RATE on, for ``steps`` counted from 1 with learning ``rates``.

@@ -186,9 +186,9 @@ def fit(
         max_norm=check_limit("max_norm", max_norm),
     )
     run.check_combinations()
-    check_needs(run.callbacks, validation is not None, run.metrics)
     if resume is not None:
         run.check_resume(resume)
+    check_needs(run.callbacks, validation is not None, run.metrics, resume)
     run.fewer_threads = are_free(threads)
     threads = threads_for(threads, len(rows) * len(model.parameters))
     start = time.perf_counter()
@@ -495,7 +495,11 @@ class _Run:
         head = "exponential" if self.model.loss.output == "exponential" else "logits"
         self.engine.outputs(part.samples, part.rows, head, outputs)
         y = part.targets.labels if len(part.targets.labels) else part.targets.rows
-        return scores, {name: measure(name, y[part.rows], outputs) for name in self.metrics}
+        kind = _metric_kind(self.model)
+        return scores, {
+            name: scores.mean_loss if name == "loss" else measure(name, y[part.rows], outputs, kind)
+            for name in self.metrics
+        }
 
     def _add_to_average(self) -> None:
         if isinstance(self.averaging, EMA):
@@ -743,15 +747,17 @@ def _check_kind(name: str, value: Any, kind: type) -> Any:
 
 
 def _check_metrics(metrics: Any, model: MLP, validated: bool) -> tuple[str, ...]:
-    kinds = {"classes": "labels", "binary": "binary"}
-    kind = kinds.get(model.loss.targets, "real")
-    names: tuple[str, ...] = check_metrics(metrics, kind, model.layers[-1])
+    names = check_metrics(metrics, _metric_kind(model), model.layers[-1])
     if names and not validated:
         raise ValueError(
             f"metrics {', '.join(names)} need validation_data or validation_fraction, to be "
             "measured on"
         )
     return names
+
+
+def _metric_kind(model: MLP) -> str:
+    return {"classes": "labels", "binary": "binary"}.get(model.loss.targets, "real")
 
 
 def _check_target(target: Any, model: MLP, validated: bool) -> float | None:

@@ -8,19 +8,20 @@ import pytest
 from scipy import sparse
 
 import fastmlp
-from fastmlp import training
 
 LAYERS = [8, 6, 3]
 
 
-class PlainTrainer:
-    """Gradient descent on what `fastmlp.loss_and_gradients` gives, and a list of its steps."""
+class Spy(fastmlp.Trainer):
+    """A trainer that lists its steps, and whose losses a test may set."""
 
-    made: list["PlainTrainer"]
+    made: list["Spy"]
+    scripted = None
 
     def __init__(self, model, optimizer=None, *, seed=0, threads=None):
-        self.model, self.optimizer, self.seed, self.threads = model, optimizer, seed, threads
-        self.steps = []
+        super().__init__(model, optimizer, seed=seed, threads=threads)
+        self.settings = optimizer, seed, threads
+        self.seen = []
         self.is_open = False
         self.made.append(self)
 
@@ -30,30 +31,25 @@ class PlainTrainer:
 
     def __exit__(self, *error):
         self.is_open = False
+        super().__exit__(*error)
 
     def step(self, x, y, *, sample_weight=None, lr=None):
         assert self.is_open
-        self.steps.append((x, y, sample_weight, lr))
-        return training.Evaluation(self.loss(x, y, lr), 0.0)
-
-    def loss(self, x, y, lr):
-        gradients = fastmlp.loss_and_gradients(self.model, x, y, threads=1)
-        if not math.isfinite(gradients.loss):
+        self.seen.append((x, y, sample_weight, lr))
+        if self.scripted is None:
+            return super().step(x, y, sample_weight=sample_weight, lr=lr)
+        loss = self.scripted(lr)
+        if not math.isfinite(loss):
             raise FloatingPointError("the loss is not finite")
-        with np.errstate(over="ignore", invalid="ignore"):
-            for W, dW in zip(self.model.weights, gradients.weights, strict=True):
-                W -= lr * dW
-            for b, db in zip(self.model.biases, gradients.biases, strict=True):
-                b -= lr * db
-        return gradients.loss
+        return fastmlp.Evaluation(loss, 0.0)
 
 
 @pytest.fixture(autouse=True)
 def trainers(monkeypatch):
     """The trainers that a test has made."""
-    monkeypatch.setattr(PlainTrainer, "made", [], raising=False)
-    monkeypatch.setattr(training, "Trainer", PlainTrainer, raising=False)
-    return PlainTrainer.made
+    monkeypatch.setattr(Spy, "made", [], raising=False)
+    monkeypatch.setattr("fastmlp.find_rate.Trainer", Spy)
+    return Spy.made
 
 
 @pytest.fixture
@@ -61,13 +57,7 @@ def scripted(monkeypatch):
     """A function that sets the loss at each rate, whatever the data are."""
 
     def script(loss_at):
-        def loss(self, x, y, lr):
-            value = loss_at(lr)
-            if not math.isfinite(value):
-                raise FloatingPointError("the loss is not finite")
-            return value
-
-        monkeypatch.setattr(PlainTrainer, "loss", loss)
+        monkeypatch.setattr(Spy, "scripted", staticmethod(loss_at))
 
     return script
 
@@ -91,7 +81,7 @@ def test_rates_rise_in_a_geometric_row_from_the_lowest_to_the_highest(scripted, 
     scripted(lambda rate: 1.0)
     curve = find(lowest=1e-4, highest=1.0, steps=9)
     np.testing.assert_allclose(curve.rates, 10.0 ** np.linspace(-4, 0, 9), rtol=1e-12)
-    assert [lr for *_, lr in trainers[0].steps] == curve.rates.tolist()
+    assert [lr for *_, lr in trainers[0].seen] == curve.rates.tolist()
     np.testing.assert_array_equal(curve.losses, np.ones(9))
     np.testing.assert_allclose(curve.smoothed, np.ones(9), rtol=1e-12)
 
@@ -106,7 +96,7 @@ def test_the_model_is_not_changed_and_a_copy_of_it_is_trained(trainers):
     (trainer,) = trainers
     assert trainer.model is not model
     assert (trainer.model.parameters != before).any()
-    assert (trainer.optimizer, trainer.seed, trainer.threads) == (optimizer, 5, 2)
+    assert trainer.settings == (optimizer, 5, 2)
     assert not trainer.is_open
 
 
@@ -117,8 +107,8 @@ def test_batches_are_the_full_ones_of_fit_epoch_by_epoch(scripted, trainers):
     find(x, y, steps=5, batch_size=4, seed=3, sample_weight=weight)
     orders = [np.random.default_rng((3, epoch)).permutation(10) for epoch in (1, 2, 3)]
     rows = [order[start : start + 4] for order in orders for start in (0, 4)][:5]
-    assert len(trainers[0].steps) == 5
-    for (x_step, y_step, weight_step, _), batch in zip(trainers[0].steps, rows, strict=True):
+    assert len(trainers[0].seen) == 5
+    for (x_step, y_step, weight_step, _), batch in zip(trainers[0].seen, rows, strict=True):
         np.testing.assert_array_equal(x_step, x[batch])
         np.testing.assert_array_equal(y_step, y[batch])
         np.testing.assert_array_equal(weight_step, weight[batch])
@@ -128,7 +118,7 @@ def test_a_data_set_smaller_than_a_batch_is_the_batch(scripted, trainers):
     scripted(lambda rate: 1.0)
     x, y = problem(n=10)
     find(x, y, steps=3)
-    for x_step, y_step, weight, _ in trainers[0].steps:
+    for x_step, y_step, weight, _ in trainers[0].seen:
         assert (len(x_step), len(y_step), weight) == (10, 10, None)
 
 
@@ -175,7 +165,7 @@ def test_it_ends_where_the_loss_is_not_finite(scripted, trainers):
     scripted(lambda rate: 1.0 if rate < 0.1 else math.nan)
     curve = find(lowest=1e-3, highest=10.0, steps=41)
     assert len(curve.rates) == len(curve.losses) == len(curve.smoothed) < 41
-    assert curve.rates[-1] < 0.1 <= trainers[0].steps[-1][-1]
+    assert curve.rates[-1] < 0.1 <= trainers[0].seen[-1][-1]
     assert np.isfinite(curve.losses).all()
     assert not trainers[0].is_open
 

@@ -212,7 +212,9 @@ class Engine:
         settings = settings_of(augmentation)
         job.augment_columns = settings.shape[1]
         job.augment_items = -(-scratch_items(settings) // step.LINE_ITEMS) * step.LINE_ITEMS
-        scratch = aligned_zeros(threads * int(job.augment_items[0]), np.dtype(np.float64))
+        scratch = aligned_zeros(
+            threads * int(self.workspace.jobs["augment_items"][0]), np.dtype(np.float64)
+        )
         job.augment_settings, job.augment_scratch = settings.ctypes.data, scratch.ctypes.data
         job.augment = address(augment, augment_arguments, self.model.dtype)
         self._augmenting = settings, scratch  # their addresses do not keep them alive
@@ -226,7 +228,7 @@ class Engine:
             settings[step.CLIP_NORM] = limits.clip_norm or np.inf
             settings[step.CLIP_VALUE] = limits.clip_value or np.inf
             job.row_squares = address(parts.row_squares, part_arguments, dtype)
-            job.clip = address(parts.clip, part_arguments, dtype)
+            job.clipper = address(parts.clip, part_arguments, dtype)
             self._need_gradients()
         if limits.max_norm is not None:
             job.limiting, settings[step.MAX_NORM] = 1, limits.max_norm

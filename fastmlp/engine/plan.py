@@ -146,7 +146,7 @@ _JOB_FIELDS = (
     "move_statistics",
     "batch_sums",
     "row_squares",
-    "clip",
+    "clipper",
     "limit_columns",
     "averager",
     "idle_at_zero",  # whether ``update`` changes nothing where dW = 0

@@ -579,7 +579,7 @@ def apply_whole(job, layers, T, h, thread):
         begin, end = share(trained_rows(p), TILE_ROWS, thread, job.threads)
         G = weights(job.gradients, p, dtype, begin, end)
         if job.clipping:
-            call_part(job.clip, G, T, none, none, none, none, numbers)
+            call_part(job.clipper, G, T, none, none, none, none, numbers)
         middle = max(begin, min(end, p.n_in))
         for part in range(2):
             left, right = (begin, middle) if part == 0 else (middle, end)

@@ -42,7 +42,7 @@ def emit_threefry(builder, key, counter):
 
 def _coins(typingctx, A, key0, key1, row, column, threshold):
     vector = vector_type(A.dtype)
-    result = types.UniTuple(vector, 2)
+    result = types.UniTuple(vector, 2)  # type: ignore[attr-defined]
 
     def codegen(context, builder, sig, args):
         words = ir.VectorType(ir.IntType(32), vector.lanes)

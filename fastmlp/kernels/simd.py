@@ -234,57 +234,6 @@ def _taylor_exp(vector: ir.Type) -> list[float]:
     return [1 / math.factorial(k) for k in range(8 if _is_single(vector) else 14)]
 
 
-def _polynomial(builder: ir.IRBuilder, x: ir.Value, coefficients: Sequence[float]) -> ir.Value:
-    """``c[0] + c[1] x + c[2] x**2 + ...`` (Horner)."""
-    result: ir.Value = constant(x.type, coefficients[-1])
-    for c in coefficients[-2::-1]:
-        result = emit_fma(builder, result, x, constant(x.type, c))
-    return result
-
-
-def _is_single(vector: ir.Type) -> bool:
-    return isinstance(vector.element, ir.FloatType)
-
-
-def _reduce_exponent(builder: ir.IRBuilder, x: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """``exp(x) = s * t * exp(r)``, ``s * t = 2**n``, ``|r| <= ln(2) / 2`` (Cody and Waite).
-
-    Gives r, s, t. ``n = round(x / ln 2)``: adding ``1.5 * 2**mantissa_bits`` rounds to an integer
-    and leaves it in the low bits, from where a shift puts it into the exponent: no conversion,
-    which has no answer for NaN. 2**n in two factors: n = 128 (1024 in float64) has no exponent of
-    its own.
-    """
-    vector = x.type
-    single = _is_single(vector)
-    mantissa_bits = 23 if single else 52
-    bits = ir.VectorType(ir.IntType(32 if single else 64), vector.count)
-    # ln 2 in two parts; the first has so few bits that n * high is exact.
-    high = float(np.float32(0.693359375)) if single else float.fromhex("0x1.62e42fefa0000p-1")
-    low = math.log(2) - high if single else float.fromhex("0x1.cf79abc9e3b39p-40")
-    magic = constant(vector, 1.5 * 2.0**mantissa_bits)
-    shifted = builder.fadd(builder.fmul(x, constant(vector, 1 / math.log(2))), magic)
-    n = builder.fsub(shifted, magic)
-    r = emit_fma(builder, n, constant(vector, -high), x)
-    r = emit_fma(builder, n, constant(vector, -low), r)
-    whole = builder.sub(builder.bitcast(shifted, bits), builder.bitcast(magic, bits))
-    half = builder.ashr(whole, constant(bits, 1))
-    one = builder.bitcast(constant(vector, 1.0), bits)
-    s, t = (
-        builder.bitcast(builder.add(builder.shl(power, constant(bits, mantissa_bits)), one), vector)
-        for power in (half, builder.sub(whole, half))
-    )
-    return r, s, t
-
-
-def _taylor_exp(vector: ir.Type) -> list[float]:
-    """Of exp(r), ``|r| <= ln(2) / 2``.
-
-    Degree 7 leaves 5e-9 in float32, degree 13 leaves 4e-18 in float64, both below half a unit in
-    the last place.
-    """
-    return [1 / math.factorial(k) for k in range(8 if _is_single(vector) else 14)]
-
-
 def _emit_exp(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
     """``exp(x)``; results below the smallest normal number are 0."""
     vector = x.type
