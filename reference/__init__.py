@@ -1,5 +1,6 @@
 """Multilayer perceptrons in plain NumPy, to be read: start with README.md, then network.py."""
 
+from .augmentation import Augmentation
 from .network import MLP
 from .optimizers import SGD, Adam
 from .training import (
@@ -17,6 +18,7 @@ __all__ = [
     "MLP",
     "SGD",
     "Adam",
+    "Augmentation",
     "Callback",
     "Epoch",
     "Evaluation",
