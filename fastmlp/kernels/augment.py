@@ -170,8 +170,9 @@ def draw_noise(settings, key0, key1, row, words, noise, scratch):
 def filter_block(settings, begin, end, scratch, place, step, field, out, out_field):
     """Scratch[out + j] = sum of taps[k] * scratch[place + (k - radius) * step + j].
 
-    The sum is over begin <= k < end. For a block of four vectors of j; and the same for the other field, which comes ``field`` items
-    later and goes ``out_field`` later. Eight sums: one would wait for itself.
+    The sum is over begin <= k < end, for a block of four vectors of j; and the same for the other
+    field, which comes ``field`` items later and goes ``out_field`` later. These are eight sums,
+    since each addition of one waits for the last.
     """
     L = lanes(scratch)
     x0 = x1 = x2 = x3 = y0 = y1 = y2 = y3 = full(scratch, 0.0)
