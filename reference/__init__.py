@@ -1,5 +1,6 @@
 """Multilayer perceptrons in plain NumPy, to be read: start with README.md, then network.py."""
 
+from .augmentation import Augmentation
 from .callbacks import Callback
 from .early_stopping import EarlyStopping
 from .history import Epoch, History
@@ -11,6 +12,7 @@ __all__ = [
     "MLP",
     "SGD",
     "Adam",
+    "Augmentation",
     "Callback",
     "EarlyStopping",
     "Epoch",
