@@ -1,23 +1,36 @@
 """Multilayer perceptrons in plain NumPy, to be read: start with README.md, then network.py."""
 
+from . import losses
+from .averaging import EMA, SWA
 from .callbacks import Callback
 from .early_stopping import EarlyStopping
 from .history import Epoch, History
 from .network import MLP
-from .optimizers import SGD, Adam
-from .training import Evaluation, Gradients, evaluate, fit, loss_and_gradients
+from .optimizers import SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
+from .step import TrainingState
+from .training import Evaluation, Gradients, evaluate, fit, loss_and_gradients, train_step
 
 __all__ = [
+    "EMA",
     "MLP",
     "SGD",
+    "SWA",
+    "Adagrad",
     "Adam",
+    "AdamW",
     "Callback",
     "EarlyStopping",
     "Epoch",
     "Evaluation",
     "Gradients",
     "History",
+    "Lion",
+    "NAdam",
+    "RMSprop",
+    "TrainingState",
     "evaluate",
     "fit",
     "loss_and_gradients",
+    "losses",
+    "train_step",
 ]

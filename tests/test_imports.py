@@ -68,6 +68,9 @@ ROOMS = {
     "fastmlp": ({"fastmlp"}, set()),
     "reference.mnist": ({"reference", "fastmlp"}, {"numpy"}),
     "reference.history": ({"reference"}, {"pandas"}),
+    # erf; and L-BFGS.
+    "reference.activations": ({"reference"}, {"numpy", "scipy"}),
+    "reference.lbfgs": ({"reference"}, {"numpy", "scipy"}),
     "reference": ({"reference"}, {"numpy"}),
 }
 
