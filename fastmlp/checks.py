@@ -75,3 +75,29 @@ def check_choice(name: str, value: object, allowed: Sequence[str]) -> str:
     if not (isinstance(value, str) and value in allowed):
         raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {shown(value)}")
     return value
+
+
+def check_positive(name: str, value: object) -> float:
+    """Give ``value`` as a finite float above 0; errors as `check_number`."""
+    try:
+        number = check_number(name, value, least=0)
+    except (TypeError, ValueError) as error:
+        kind = type(error)
+    else:
+        if number > 0:
+            return number
+        kind = ValueError
+    raise kind(f"{name} must be a finite number above 0, not {shown(value)}")
+
+
+def check_share(name: str, value: object) -> float:
+    """Give ``value`` as a float from 0 to 1, both allowed; errors as `check_number`."""
+    try:
+        number = check_number(name, value, least=0)
+    except (TypeError, ValueError) as error:
+        kind = type(error)
+    else:
+        if number <= 1:
+            return number
+        kind = ValueError
+    raise kind(f"{name} must be a number from 0 to 1, not {shown(value)}")

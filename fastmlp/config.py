@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fastmlp.checks import parse_integer, parse_number, shown
-from fastmlp.initializers import INITIALIZERS
+from fastmlp.initializers import INITIALIZERS, initializer
 from fastmlp.model import ACTIVATIONS, DTYPES
 from fastmlp.threads import MOST_THREADS
 
@@ -70,6 +70,11 @@ def _parse_batch_size(text: str) -> int | str:
         ) from None
 
 
+def _parse_init(text: str) -> str:
+    initializer(text)  # for its error alone: the name is what files and models hold
+    return text
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Settings of one training run; a field is a flag of ``python -m fastmlp.train``."""
@@ -97,7 +102,14 @@ class TrainConfig:
         metavar="SIZE",
     )
     activation: str = _option("relu", "network", "of the hidden layers", choices=ACTIVATIONS)
-    init: str = _option("he_normal", "network", "initial parameters", choices=tuple(INITIALIZERS))
+    init: str = _option(
+        "he_normal",
+        "network",
+        f"initial parameters: {', '.join(INITIALIZERS)}, or uniform(A, B) with bounds "
+        "(default: he_normal)",
+        type=_parser(_parse_init),
+        metavar="NAME",
+    )
     dtype: str = _option("float32", "network", "of parameters and arithmetic", choices=DTYPES)
     optimizer: str = _option("sgd", "training", "rule of the update", choices=tuple(OPTIMIZERS))
     lr: float = _option(

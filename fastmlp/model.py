@@ -16,7 +16,7 @@ from fastmlp.engine.layout import (
     parameter_layout,
     parameter_views,
 )
-from fastmlp.initializers import INITIALIZERS
+from fastmlp.initializers import initializer
 from fastmlp.predictor import Predictor
 
 ACTIVATIONS = ("relu",)
@@ -52,9 +52,9 @@ class MLP:
         Sizes from the input to the output, two or more, for example ``[784, 128, 10]``.
     activation : {"relu"}, default "relu"
         Of the hidden layers.
-    init : {"he_normal", "uniform"}, default "he_normal"
-        Initial parameters: W normal with variance 2 / n_in and b zero (He et al., 2015), or both
-        uniform in [-0.5, 0.5]. Drawn in float64 from ``numpy.random.default_rng(seed)``, layer by
+    init : str, default "he_normal"
+        Initial parameters: a name of `fastmlp.initializers.INITIALIZERS`, or ``"uniform(a, b)"``
+        with bounds a < b. Drawn in float64 from ``numpy.random.default_rng(seed)``, layer by
         layer, then cast to ``dtype``.
     dtype : {"float32", "float64"}, default "float32"
         Of parameters and arithmetic.
@@ -90,7 +90,8 @@ class MLP:
     ) -> None:
         self.layers = _check_layers(layers)
         self.activation = check_choice("activation", activation, ACTIVATIONS)
-        self.init = check_choice("init", init, tuple(INITIALIZERS))
+        draw = initializer(init)
+        self.init = init
         self.dtype = _check_dtype(dtype)
         self.seed = check_integer("seed", seed, 0)
         self.uint8_scale = check_number("uint8_scale", uint8_scale, least=0)
@@ -99,7 +100,7 @@ class MLP:
         self._hold(aligned_zeros(items, self.dtype))
         rng = np.random.default_rng(self.seed)
         for W, b in zip(self.weights, self.biases, strict=True):
-            W[...], b[...] = INITIALIZERS[self.init](rng, *W.shape)
+            W[...], b[...] = draw(rng, *W.shape)
 
     def __repr__(self) -> str:
         return (

@@ -1,6 +1,6 @@
 """Multilayer perceptrons in plain NumPy, to be read: start with README.md, then network.py."""
 
-from . import losses
+from . import losses, schedules
 from .averaging import EMA, SWA
 from .callbacks import Callback
 from .early_stopping import EarlyStopping
@@ -32,5 +32,6 @@ __all__ = [
     "fit",
     "loss_and_gradients",
     "losses",
+    "schedules",
     "train_step",
 ]

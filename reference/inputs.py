@@ -67,6 +67,15 @@ def check_fraction(name: str, value: Any) -> float:
     return number
 
 
+def check_share(name: str, value: Any) -> float:
+    """Value as a float from 0 to 1, both of them included."""
+    allowed = f"{name} must be a number >= 0 and <= 1, got {shown(value)}"
+    number = _as_finite(value, allowed)
+    if not 0 <= number <= 1:
+        raise ValueError(allowed)
+    return number
+
+
 def check_boolean(name: str, value: Any) -> bool:
     """Value if it is True or False."""
     if not isinstance(value, bool):

@@ -13,7 +13,7 @@ from typing import Any, Literal, NoReturn
 
 from .callbacks import Callback
 from .history import Epoch
-from .initializers import INITIALIZERS
+from .initializers import INITIALIZERS, initializer
 from .inputs import check_integer
 from .network import MLP
 from .optimizers import SGD
@@ -73,6 +73,15 @@ def batch_size(text: str) -> int | Literal["full"]:
     return "full" if text == "full" else _from_text(text, minimum=1, also=" or 'full'")
 
 
+def init(text: str) -> str:
+    """Text as the name of initial parameters."""
+    try:
+        initializer(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
 def _from_text(text: str, minimum: int, also: str = "") -> int:
     try:
         return check_integer("it", int(text), minimum)
@@ -98,7 +107,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--batch-size", type=batch_size, default="full", metavar="N", help="samples a step, or full"
     )
-    p.add_argument("--init", choices=INITIALIZERS, default="he_normal", help="initial parameters")
+    p.add_argument(
+        "--init",
+        type=init,
+        default="he_normal",
+        metavar="NAME",
+        help=f"initial parameters: {', '.join(INITIALIZERS)} or uniform(A, B)",
+    )
     p.add_argument("--dtype", choices=["float32", "float64"], default="float32", help="arithmetic")
     p.add_argument(
         "--seed", type=not_negative, default=0, help="of the parameters and the batch order"

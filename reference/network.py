@@ -7,7 +7,7 @@ import numpy as np
 
 from .activations import ACTIVATIONS
 from .functions import Array
-from .initializers import INITIALIZERS
+from .initializers import initializer
 from .inputs import (
     as_array,
     as_batch,
@@ -83,7 +83,7 @@ class MLP:
     input_dropout : float, default 0
         The same of the features.
     init : str, default "he_normal"
-        A name of :data:`reference.initializers.INITIALIZERS`.
+        A name of :data:`reference.initializers.INITIALIZERS`, or "uniform(a, b)" with bounds.
     dtype : "float32" (default) or "float64"
         Of the parameters and of all arithmetic.
     seed : int, default 0
@@ -132,7 +132,8 @@ class MLP:
         self.dropout = check_fraction("dropout", dropout) if is_one_rate else rates
         self.input_dropout = check_fraction("input_dropout", input_dropout)
         self.loss = check_loss(loss)
-        self.init = check_name("init", init, INITIALIZERS)
+        draw = initializer(init)
+        self.init = init
         self.dtype = check_dtype(dtype)
         self.seed = check_integer("seed", seed, 0)
         self.uint8_scale = check_number("uint8_scale", uint8_scale, 0)
@@ -148,7 +149,7 @@ class MLP:
         self.biases: list[Array] = []  # biases[k] (layers[k+1],)
         rng = np.random.default_rng(self.seed)
         for n_in, n_out in zip(self.layers, self.layers[1:], strict=False):
-            W, b = INITIALIZERS[self.init](rng, n_in, n_out)
+            W, b = draw(rng, n_in, n_out)
             self.weights.append(W.astype(self.dtype))
             self.biases.append(b.astype(self.dtype))
         sizes = [self.layers[k + 1] for k in self.layers_with(*AXES)]

@@ -122,8 +122,9 @@ def fit(
         Samples a step. The last batch of an epoch holds what is left.
     optimizer : Optimizer, default SGD()
         The update; what it remembers from step to step begins anew with each call.
-    schedule : schedule, optional
-        The learning rate of each step; without one that of the optimizer.
+    schedule : Schedule, optional
+        The learning rate of each step, see :mod:`reference.schedules`; without one that of the
+        optimizer.
     seed : int, default 0
         Decides the order of the batches, see :func:`batch_order`, and the masks of dropout.
     shuffle : bool, default True
@@ -197,7 +198,8 @@ def fit(
     callbacks = check_callbacks(callbacks)
     check_needs(callbacks, validation is not None, metrics)
     optimizer = _check_optimizer(optimizer)
-    schedule = _check_schedule(schedule)
+    steps_per_epoch = math.ceil(n / rows_a_step)
+    schedule = _check_schedule(schedule, epochs, steps_per_epoch, validation is not None)
     if averaging is not None and not isinstance(averaging, Averaging):
         raise TypeError(f"averaging must be an EMA, an SWA or None, got {shown(averaging)}")
     plan = Plan(optimizer, c, limits, seed, averaging, augmentation)
@@ -213,10 +215,10 @@ def fit(
         for callback in callbacks:
             callback.on_epoch_begin(model, epoch)
         started = time.perf_counter()
-        steps = state.step + 1 + np.arange(math.ceil(n / rows_a_step))
-        rates = np.full(len(steps), optimizer.lr)
+        steps = state.step + 1 + np.arange(steps_per_epoch)
+        rates = np.full(steps_per_epoch, optimizer.lr)
         if schedule is not None:
-            rates = schedule.rates(optimizer.lr, steps, len(steps), epochs, state.schedule)
+            rates = schedule.rates(optimizer.lr, steps, steps_per_epoch, epochs, state.schedule)
         order = batch_order(n, rows_a_step, seed, epoch, shuffle)
         train = _train_epoch(model, data, order, rows_a_step, rates, plan, state, callbacks)
         seconds = time.perf_counter() - started
@@ -502,11 +504,16 @@ def _check_optimizer(optimizer: Any) -> Optimizer:
     return optimizer
 
 
-def _check_schedule(schedule: Any) -> Any:
-    """Check that it has the methods of a schedule; it need not be one by class."""
+def _check_schedule(schedule: Any, epochs: int, steps_per_epoch: int, validation: bool) -> Any:
+    """Check that it has the methods of a schedule, which it need not be by class, and let it check.
+
+    `validation` is whether there are validation data.
+    """
     for method in ("start", "rates", "epoch_ended"):
         if schedule is not None and not callable(getattr(schedule, method, None)):
             raise TypeError(f"schedule must have a method {method}, got {shown(schedule)}")
+    if hasattr(schedule, "check"):
+        schedule.check(epochs, steps_per_epoch, validation)
     return schedule
 
 

@@ -44,10 +44,10 @@ ROOMS = {
         set(),
     ),
     "fastmlp.history": ({"fastmlp.atomic"}, {"pandas"}),
-    "fastmlp.initializers": (set(), {"numpy"}),
+    "fastmlp.initializers": ({"fastmlp.checks"}, {"numpy", "threadpoolctl"}),
     "fastmlp.metrics": ({"fastmlp.checks"}, {"numpy"}),
     "fastmlp.optimizers": ({"fastmlp.checks"}, {"numpy"}),
-    "fastmlp.schedules": ({"fastmlp.checks"}, set()),
+    "fastmlp.schedules": ({"fastmlp.checks"}, {"numpy"}),
     "fastmlp.threads": ({"fastmlp.checks"}, set()),
     "fastmlp.inputs": ({"fastmlp.checks"}, {"numpy"}),
     # A model saves itself: the only import upwards, at the call.
@@ -71,6 +71,7 @@ ROOMS = {
     # erf; and L-BFGS.
     "reference.activations": ({"reference"}, {"numpy", "scipy"}),
     "reference.lbfgs": ({"reference"}, {"numpy", "scipy"}),
+    "reference.initializers": ({"reference"}, {"numpy", "threadpoolctl"}),
     "reference": ({"reference"}, {"numpy"}),
 }
 

@@ -1045,7 +1045,7 @@ BAD_MODELS = {
     "activation": ({"activation": "rleu"}, ValueError, "activation must be one of 'relu', "),
     "activation not a name": ({"activation": 1}, ValueError, "activation must be one of"),
     "activations": ({"activation": ["relu"]}, ValueError, "activation must be one value or a seq"),
-    "init": ({"init": "zero"}, ValueError, "init must be one of 'he_normal', 'uniform', got"),
+    "init": ({"init": "zero"}, ValueError, "init must be one of 'he_normal', "),
     "dtype": ({"dtype": "float16"}, ValueError, "dtype must be 'float32' or 'float64', got"),
     "dtype not known": ({"dtype": "flaot"}, ValueError, "dtype must be 'float32' or 'float64'"),
     "dtype none": ({"dtype": None}, ValueError, "dtype must be 'float32' or 'float64', got None"),

@@ -120,7 +120,7 @@ def test_divergence_is_one_line_and_status_1(two_blobs):
             ["--batch-size", "all"],
             "argument --batch-size: must be an integer >= 1 or 'full', got 'all'",
         ),
-        (["--init", "zero"], "argument --init: invalid choice: 'zero'"),
+        (["--init", "zero"], "argument --init: init must be one of 'he_normal', "),
         (["--data", "mnits"], "name must be"),
         (["--depth", "3"], "unrecognized arguments: --depth 3"),
     ],

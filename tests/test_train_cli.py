@@ -614,7 +614,8 @@ def test_a_wrong_file_is_one_line_that_names_it(blobs, tmp_path, damage):
 WRONG_USAGE = {
     # options: what the line must hold
     "--activation relux": ["--activation", "relux", "relu"],
-    "--init zeros": ["--init", "zeros", "he_normal", "uniform"],
+    "--init zero": ["--init", "'zero'", "he_normal", "uniform"],
+    "--init uniform(1,0)": ["--init", "'uniform(1,0)'", "a < b"],
     "--dtype float16": ["--dtype", "float16", "float32", "float64"],
     "--dtype int32": ["--dtype", "int32", "float32"],
     "--optimizer sdg": ["--optimizer", "sdg", "sgd", "adam"],
