@@ -1,6 +1,8 @@
 """Augmentation: both implementations equal each other, SciPy, and what the drawn numbers mean."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -333,3 +335,13 @@ def test_a_description_is_plain_and_frozen(module):
     )
     with pytest.raises(AttributeError):
         augmentation.shift = 3
+
+
+def test_the_example_of_the_page_runs(capsys):
+    page = (Path(__file__).resolve().parents[1] / "docs" / "augmentation.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    scope = {}
+    exec(compile(example, "docs/augmentation.md", "exec"), scope)
+    assert scope["seen"].shape == scope["digits"].shape
+    assert (scope["seen"] != scope["digits"]).any()
+    assert capsys.readouterr().out.count("\n") == 8
