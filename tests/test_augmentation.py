@@ -11,9 +11,10 @@ from scipy import ndimage
 import fastmlp
 import reference
 from fastmlp.kernels import augment as kernel
+from fastmlp.kernels.augment import AUGMENT_STREAM
 from fastmlp.kernels.calls import address, augment_arguments, call_augment
 from fastmlp.kernels.simd import JIT
-from reference.augmentation import AUGMENT_STREAM, augment, draw_rectangle
+from reference.augmentation import augment, draw_rectangle
 from reference.random import stream_key, threefry
 from tests.equality import assert_equal
 from tests.jitted import jitted
@@ -46,7 +47,7 @@ KINDS = {
     },
 }
 
-SHAPES = [(28, 28), (9, 14), (33, 5, 3), (1, 1), (1, 40, 2), (40, 1)]
+SHAPES = [(28, 28), (9, 14), (33, 5, 3), (1, 1), (1, 40, 2), (40, 1), (6, 70)]
 
 
 @jitted
@@ -272,6 +273,10 @@ def test_what_is_erased_is_one_rectangle_of_the_area_drawn(side):
         assert 0.25 * n < len(aspects) < 0.55 * n
         assert min(aspects) < 0.5
         assert max(aspects) > 2
+
+
+def test_both_draw_from_one_stream_which_no_layer_has():
+    assert AUGMENT_STREAM == reference.augmentation.AUGMENT_STREAM == 2**31
 
 
 def test_rectangles_lie_inside_and_reach_every_corner():
