@@ -1,6 +1,8 @@
 """Augmentation: both implementations equal each other, SciPy, and what the drawn numbers mean."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +11,10 @@ from scipy import ndimage
 import fastmlp
 import reference
 from fastmlp.kernels import augment as kernel
+from fastmlp.kernels.augment import AUGMENT_STREAM
 from fastmlp.kernels.calls import address, augment_arguments, call_augment
 from fastmlp.kernels.simd import JIT
-from reference.augmentation import AUGMENT_STREAM, augment, draw_rectangle
+from reference.augmentation import augment, draw_rectangle
 from reference.random import stream_key, threefry
 from tests.equality import assert_equal
 from tests.jitted import jitted
@@ -44,7 +47,7 @@ KINDS = {
     },
 }
 
-SHAPES = [(28, 28), (9, 14), (33, 5, 3), (1, 1), (1, 40, 2), (40, 1)]
+SHAPES = [(28, 28), (9, 14), (33, 5, 3), (1, 1), (1, 40, 2), (40, 1), (6, 70)]
 
 
 @jitted
@@ -272,6 +275,10 @@ def test_what_is_erased_is_one_rectangle_of_the_area_drawn(side):
         assert max(aspects) > 2
 
 
+def test_both_draw_from_one_stream_which_no_layer_has():
+    assert AUGMENT_STREAM == reference.augmentation.AUGMENT_STREAM == 2**31
+
+
 def test_rectangles_lie_inside_and_reach_every_corner():
     augmentation = reference.Augmentation((6, 9), erase_probability=1, erase_area=(0.01, 1))
     tops, bottoms, lefts, rights = set(), set(), set(), set()
@@ -333,3 +340,13 @@ def test_a_description_is_plain_and_frozen(module):
     )
     with pytest.raises(AttributeError):
         augmentation.shift = 3
+
+
+def test_the_example_of_the_page_runs(capsys):
+    page = (Path(__file__).resolve().parents[1] / "docs" / "augmentation.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    scope = {}
+    exec(compile(example, "docs/augmentation.md", "exec"), scope)
+    assert scope["seen"].shape == scope["digits"].shape
+    assert (scope["seen"] != scope["digits"]).any()
+    assert capsys.readouterr().out.count("\n") == 8

@@ -1,7 +1,7 @@
 """Augmentation: each row of X, an image (height, width, channels), is changed at random.
 
 Pixel (x, y) of the result shows the point ``M @ (x, y) + t + (dx, dy)`` of the image, between its
-pixels bilinear, ``fill`` outside; see `draw_mapping` and `draw_field`. Then a rectangle may be
+pixels bilinear, ``fill`` outside; see `draw_mapping` and `draw_noise`. Then a rectangle may be
 erased, see `erase`. What is drawn for row r of the batch are words of Threefry under the counters
 (r, k), which stand for the numbers u = word / 2**32:
 
@@ -15,9 +15,9 @@ erased, see `erase`. What is drawn for row r of the batch are words of Threefry 
 
 All is computed in float64, whatever X is, and cast at the end: coordinates of float32 would be off
 by 2e-5 pixels in images of 200 pixels. On one core of an Intel Xeon with AVX-512 an MNIST image in
-float32 takes 2.7 us to shift, rotate, scale and shear, 9.3 us with displacements by sigma 4 too, of
-which 1.6 are random words and 5.3 the Gaussian (25 taps along x and along y, for dx and for dy),
-and 0.1 us to erase.
+float32 takes 2.6 us to shift, rotate, scale and shear, 9.1 us to displace by sigma 4 too, of which
+1.6 are random words and 5 the Gaussian (25 taps along x and along y, for dx and for dy), and 0.1 us
+to erase; ``python -m benchmarks.augmentation``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ RADIUS, WIDE, GAP, TAPS = 12, 13, 14, 15
 """Columns of ``settings`` (1, n). WIDE: the width in whole blocks; GAP: the zeros beyond each end
 of a row that is smoothed; from TAPS on the Gaussian's ``2 * radius + 1`` taps."""
 
+AUGMENT_STREAM = 2**31
+"""Number of the stream of all words here, among those of a step; layers have small ones."""
+
 FIRST_PIXEL = 16
+"""Of the counters: the one of pixel 0."""
 
 UINT32 = np.dtype(np.uint32)
 
@@ -335,7 +339,8 @@ def erase(settings, key0, key1, row, image):
 def augment(X: Any, settings: Any, key0: int, key1: int, first: int, scratch: Any) -> None:
     """X[r] = the image X[r], changed as row ``first + r`` of the batch is under the key.
 
-    The key is that of the step and of `reference.augmentation.AUGMENT_STREAM`.
+    The key is that of the step and of AUGMENT_STREAM. ``settings`` is made by `settings_of`;
+    ``scratch`` (1, `scratch_items`) float64 may hold anything, and is best on a cache line.
     """
     warps = False
     for column in (SHIFT, ROTATION, SCALE, SHEAR, ALPHA):
