@@ -304,9 +304,9 @@ class _Run:
                 f"epochs must be {state.epoch} or more to resume, which were done, not "
                 f"{self.epochs}"
             )
-        from fastmlp.kernels.updates import UPDATES
+        from fastmlp.engine.engine import planes_of
 
-        planes = UPDATES[self.optimizer.update].planes
+        planes = planes_of(self.optimizer)
         views = parameter_views(self.model.parameters, self.model.places)
         shapes = {f"model/{name}": view.shape for name, view in views.items()}
         shapes |= {

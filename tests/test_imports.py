@@ -61,7 +61,7 @@ ROOMS = {
         {"fastmlp.callbacks", "fastmlp.checks", "fastmlp.metrics"},
         set(),
     ),
-    "fastmlp.find_rate": (TRAINING, {"numpy", "matplotlib"}),
+    "fastmlp.find_rate": ({*TRAINING, "fastmlp.trainer"}, {"numpy", "matplotlib"}),
     "fastmlp.history": ({"fastmlp.atomic"}, {"pandas"}),
     "fastmlp.logs": (
         {"fastmlp.atomic", "fastmlp.callbacks", "fastmlp.checks", "fastmlp.history"},
@@ -104,6 +104,7 @@ KNOWN_BY_TYPE = {
     "fastmlp.model",
     "fastmlp.inputs",
     "fastmlp.optimizers",
+    "fastmlp.targets",
 }
 """What the engine may import for its annotations alone."""
 
