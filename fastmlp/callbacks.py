@@ -23,7 +23,9 @@ class Callback:
     - ``on_checkpoint(model, state)``, after each epoch, when all have heard of it: ``state()``
       gives its `TrainingState`.
     - ``state()`` gives a dict of JSON values and arrays, which a checkpoint stores, and
-      ``set_state(state)`` takes it back before a training that goes on.
+      ``set_state(state)`` takes it back before a training that goes on. Among those that have
+      them, each gets what the one in its place gave.
+    - ``has_ended()``, before a training that goes on: whether it had ended the one before.
     """
 
     def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
@@ -72,5 +74,7 @@ def check_needs(
     for callback in callbacks:
         if hasattr(callback, "check"):
             callback.check(validation, metrics)
+    # Checkpoints may make a folder: when all others have agreed.
+    for callback in callbacks:
         if hasattr(callback, "check_start"):
             callback.check_start(resume)

@@ -23,7 +23,7 @@ from fastmlp.atomic import PREFIX, remove_remains, write_atomically
 from fastmlp.callbacks import Callback
 from fastmlp.checks import check_integer, shown
 from fastmlp.model import MLP
-from fastmlp.model_file import header_of, model_of
+from fastmlp.model_file import TENSOR_DTYPES, check_header, check_tensors, header_of, model_of
 from fastmlp.state import TrainingState
 
 FORMAT = "fastmlp.checkpoint/1"
@@ -45,7 +45,7 @@ class Resumed(NamedTuple):
 class Checkpoint(Callback):
     """Writes a checkpoint after each epoch, or each few; see `load_checkpoint`.
 
-    Each is a file of its own, ``epoch-000012.safetensors``, written atomically: to a temporary
+    Each is a file of its own, ``epoch-000000012.safetensors``, written atomically: to a temporary
     file, flushed to the disk, and renamed. A process that is killed at any moment leaves the last
     ones as they were.
 
@@ -70,7 +70,6 @@ class Checkpoint(Callback):
         self.folder = Path(folder)
         self.every = check_integer("every", every, 1)
         self.keep = check_integer("keep", keep, 1)
-        self._state: Callable[[], TrainingState] | None = None
         self._written = 0
 
     def check_start(self, resume: TrainingState | None) -> None:
@@ -94,7 +93,7 @@ class Checkpoint(Callback):
                 continue
             try:
                 read_checkpoint(path)
-            except ValueError:
+            except (ValueError, OSError):
                 path.rename(f"{path}.damaged")
             else:
                 raise ValueError(
@@ -104,23 +103,24 @@ class Checkpoint(Callback):
 
     def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
         """Forget the run before."""
-        self._state, self._written = None, 0
+        self._written = 0
+
+    def on_epoch_end(self, model: Any, record: Any) -> None:
+        """Count."""
+        self._epoch = record.epoch
 
     def on_checkpoint(self, model: Any, state: Callable[[], TrainingState]) -> None:
         """Write the state of the epoch if it is its turn."""
-        self._model, self._state = model, state
-        now = state()
-        if now.epoch % self.every == 0:
-            self._write(now)
+        if self._epoch % self.every == 0:
+            self._write(model, state())
 
     def on_train_end(self, model: Any, history: Any) -> None:
         """Write the last epoch if it was not its turn."""
         if history.state is not None and history.state.epoch != self._written:
-            self._model = model
-            self._write(history.state)
+            self._write(model, history.state)
 
-    def _write(self, state: TrainingState) -> None:
-        save_checkpoint(self.folder / self._name(state.epoch), self._model, state)
+    def _write(self, model: MLP, state: TrainingState) -> None:
+        save_checkpoint(self.folder / self._name(state.epoch), model, state)
         self._written = state.epoch
         for path in sorted(self.folder.glob(PATTERN))[: -self.keep]:
             with contextlib.suppress(OSError):
@@ -128,14 +128,25 @@ class Checkpoint(Callback):
 
     @staticmethod
     def _name(epoch: int) -> str:
-        return f"epoch-{epoch:06}.safetensors"
+        return f"epoch-{epoch:09}.safetensors"  # the order of names is that of epochs
 
 
 def save_checkpoint(path: Path, model: MLP, state: TrainingState) -> None:
-    """Write ``state`` of the training of ``model`` to ``path``, atomically."""
+    """Write ``state`` of the training of ``model`` to ``path``, atomically.
+
+    Raises
+    ------
+    FloatingPointError
+        If a parameter is NaN or infinite: no training can go on from there.
+    OSError
+        If the file cannot be written; what was there stays.
+    """
     from safetensors.numpy import save as to_bytes
 
     arrays: Arrays = dict(state.arrays)
+    bad = _not_finite(arrays)
+    if bad:
+        raise FloatingPointError(f"no checkpoint is written to {path}: {bad} holds NaN or infinity")
     values = {
         field.name: getattr(state, field.name)
         for field in dataclasses.fields(state)
@@ -151,7 +162,7 @@ def save_checkpoint(path: Path, model: MLP, state: TrainingState) -> None:
                 plain[name] = value
         values["callbacks"].append(plain)
     text = json.dumps({"fastmlp": version("fastmlp"), "model": header_of(model), "state": values})
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     metadata = json.dumps({"content": text, "sha256": _digest(text, arrays)})
     # One entry: safetensors writes several in an order that changes from file to file.
     write_atomically(path, to_bytes(arrays, metadata={FORMAT: metadata}))
@@ -182,15 +193,26 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Resumed:
         if _digest(envelope["content"], arrays) != envelope["sha256"]:
             raise ValueError("its content does not have the digest that it was written with")
         content = _object(envelope["content"], {"fastmlp", "model", "state"})
-        state = TrainingState(**content["state"])
+        state = _state_of(content["state"])
         for k, remembered in enumerate(state.callbacks):
             prefix = f"callback{k}/"
             for key in [key for key in arrays if key.startswith(prefix)]:
                 remembered[key.removeprefix(prefix)] = arrays.pop(key)
         state.arrays = arrays
+        bad = _not_finite(arrays)
+        if bad:
+            raise ValueError(f"{bad} holds NaN or infinity")
+        check_header(content["model"])
+        check_tensors(
+            content["model"],
+            {
+                name: (TENSOR_DTYPES.get(array.dtype.name, array.dtype.name), list(array.shape))
+                for name, array in state.part("model").items()
+            },
+        )
         model = model_of(content["model"])
         model.load_state_dict(state.part("model"))
-    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+    except (SafetensorError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{name} is damaged, or no checkpoint of fastmlp: {reason}") from None
     return Resumed(model, state, Path(name))
@@ -231,6 +253,25 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> Resumed:
             if file is not files[-1]:
                 warnings.warn(f"{problem}; the checkpoint before it is taken", stacklevel=2)
     raise ValueError(f"{path}: no checkpoint in this folder is good; {problem}")
+
+
+def _state_of(values: Any) -> TrainingState:
+    """A state of these fields, but for its arrays."""
+    fields = {name: type(value) for name, value in vars(TrainingState()).items()}
+    del fields["arrays"]
+    if not isinstance(values, dict) or fields != {k: type(value) for k, value in values.items()}:
+        raise ValueError(f"its state must be an object of {', '.join(fields)}")
+    if not all(isinstance(remembered, dict) for remembered in values["callbacks"]):
+        raise ValueError("its callbacks must be objects")
+    return TrainingState(**values)
+
+
+def _not_finite(arrays: Mapping[str, Any]) -> str:
+    """A parameter or the average of one that is not finite; "" if there is none."""
+    for name, array in arrays.items():
+        if name.startswith(("model/", "average/")) and not np.isfinite(array).all():
+            return name
+    return ""
 
 
 def _digest(text: Any, arrays: Mapping[str, Any]) -> str:

@@ -107,10 +107,14 @@ class EarlyStopping(Callback):
                 self._parameters = model.state_dict()
             return False
         self._waited += 1
-        if self._waited < self.patience:
+        if not self.has_ended():
             return False
         self.stopped_epoch = record.epoch
         return True
+
+    def has_ended(self) -> bool:
+        """Whether patience is at its end; a training that goes on may have more of it."""
+        return self._waited >= self.patience
 
     def on_train_end(self, model: Any, history: Any) -> None:
         """Give the model its best parameters back."""
@@ -126,6 +130,7 @@ class EarlyStopping(Callback):
             "best_epoch": self.best_epoch,
             "best_value": self.best_value,
             "waited": self._waited,
+            "stopped_epoch": self.stopped_epoch,
             **{f"{PARAMETERS}{name}": array for name, array in parameters.items()},
         }
 
@@ -145,6 +150,7 @@ class EarlyStopping(Callback):
         self._reset()
         self.best_epoch, self.best_value = state["best_epoch"], state["best_value"]
         self._waited = state["waited"]
+        self.stopped_epoch = state["stopped_epoch"] if self.has_ended() else None
         parameters = {
             name.removeprefix(PARAMETERS): array
             for name, array in state.items()

@@ -34,6 +34,11 @@ def minimize(
         Called after each iteration, when the parameters hold its result; True ends the training.
     iterations : int
         Most of them.
+
+    Raises
+    ------
+    BaseException
+        What the calls raise; the parameters are then those after the last whole iteration.
     """
     from scipy.optimize import minimize as scipy_minimize
 
@@ -59,6 +64,7 @@ def minimize(
         return loss, np.concatenate(parts)
 
     def ended(result: Any) -> None:
+        accepted[:] = result
         assign(result)
         if iteration_ended():
             raise StopIteration
@@ -66,18 +72,21 @@ def minimize(
     if iterations == 0:
         return
     start = np.concatenate([view.astype(np.float64).ravel() for view in parameters.values()])
-    result = scipy_minimize(
-        objective,
-        start,
-        jac=True,
-        method="L-BFGS-B",
-        callback=ended,
-        options={
-            "maxiter": iterations,
-            "maxfun": 20 * iterations,
-            "maxcor": optimizer.history_size,
-            "gtol": optimizer.tolerance_grad,
-            "ftol": optimizer.tolerance_change,
-        },
-    )
-    assign(result.x)
+    accepted = start.copy()
+    try:
+        scipy_minimize(
+            objective,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            callback=ended,
+            options={
+                "maxiter": iterations,
+                "maxfun": 20 * iterations,
+                "maxcor": optimizer.history_size,
+                "gtol": optimizer.tolerance_grad,
+                "ftol": optimizer.tolerance_change,
+            },
+        )
+    finally:
+        assign(accepted)  # not what a line search tried last

@@ -87,7 +87,9 @@ def load(path: str | os.PathLike[str]) -> MLP:
                 raise ValueError(f"its metadata is {shown(metadata)}, without {FORMAT!r}")
             header = _read_header(metadata[FORMAT])
             # Before memory is taken for what the header says, which may be wrong.
-            _check_tensors(header, file)
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            found = {name: (s.get_dtype(), s.get_shape()) for name, s in slices.items()}
+            check_tensors(header, found)
             model = model_of(header)
             model.load_state_dict({name: _read(file, name) for name in model.state_dict()})
     except (SafetensorError, ValueError, TypeError) as error:
@@ -123,19 +125,24 @@ def _read_header(text: str) -> dict[str, Any]:
         header = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"its header is no JSON ({error})") from None
+    return check_header(header)
+
+
+def check_header(header: Any) -> dict[str, Any]:
+    """Give ``header``; ValueError if it is not made of arguments of `MLP`."""
     if not isinstance(header, dict) or not (set(REQUIRED) <= set(header) <= {*REQUIRED, *OPTIONAL}):
         raise ValueError(f"its header must be an object of {', '.join((*REQUIRED, *OPTIONAL))}")
     return header
 
 
-def _check_tensors(header: dict[str, Any], file: Any) -> None:
-    """Check that ``file`` holds W1, b1, W2, ... of the shapes and type that ``header`` says."""
+def check_tensors(header: dict[str, Any], found: dict[str, tuple[str, list[int]]]) -> None:
+    """Check that W1, b1, W2, ... of the type and shapes that ``header`` says were found."""
     layers, dtype = header["layers"], header["dtype"]
     if not isinstance(layers, list) or len(layers) < 2:
         raise ValueError("its layers are no list of two sizes or more")
     if not isinstance(dtype, str) or dtype not in TENSOR_DTYPES:
         raise ValueError(f"its dtype must be {' or '.join(TENSOR_DTYPES)}")
-    names = set(file.keys())
+    names = set(found)
     hidden = len(layers) - 2
     norms = header.get("norm")
     norms = norms if isinstance(norms, list) else [norms] * min(hidden, len(names))
@@ -151,10 +158,9 @@ def _check_tensors(header: dict[str, Any], file: Any) -> None:
         wrong = sorted(names.symmetric_difference(expected))
         raise ValueError(f"missing or too many: {shown(wrong)}")
     for name, shape in expected.items():
-        tensor = file.get_slice(name)
-        if tensor.get_shape() != shape or tensor.get_dtype() != TENSOR_DTYPES[dtype]:
-            found = f"{tensor.get_dtype()} {tensor.get_shape()}"
-            raise ValueError(f"{name} is {found}, not {TENSOR_DTYPES[dtype]} {shape}")
+        if found[name] != (TENSOR_DTYPES[dtype], shape):
+            kind, other = found[name]
+            raise ValueError(f"{name} is {kind} {other}, not {TENSOR_DTYPES[dtype]} {shape}")
 
 
 def _read(file: Any, name: str) -> Any:

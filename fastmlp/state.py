@@ -32,7 +32,7 @@ class TrainingState:
     epochs : list of dict
         Records of the epochs that were done.
     callbacks : list of dict
-        What each callback remembers, in their order; {} if nothing.
+        What each callback that has ``set_state`` remembers, in their order.
     """
 
     epoch: int = 0

@@ -20,8 +20,9 @@ from fastmlp.history import PHASES, Epoch, History
 from fastmlp.inputs import Samples, check_samples
 from fastmlp.metrics import check_metrics, measure
 from fastmlp.model import MLP
+from fastmlp.model_file import header_of
 from fastmlp.optimizers import LBFGS, SGD, Optimizer
-from fastmlp.schedules import Schedule
+from fastmlp.schedules import Constant, Schedule
 from fastmlp.splits import held_out
 from fastmlp.state import TrainingState
 from fastmlp.targets import Targets, check_targets
@@ -133,7 +134,9 @@ def fit(
         Called in turn.
     resume : TrainingState, optional
         Goes on from there (``history.state`` of an earlier call, or of a checkpoint) with the same
-        bits as a run that never stopped. The model's parameters become those of the state.
+        bits as a run that never stopped, given the same samples and arguments. The model's
+        parameters become those of the state. What had ended by early stopping or at
+        ``target_accuracy`` ends at once.
     threads : int, optional
         1 to 256; more than there are cores is allowed, and slower. Default:
         ``FASTMLP_NUM_THREADS``, or all physical cores that the process may use, or as many of these
@@ -172,7 +175,7 @@ def fit(
         epochs=check_integer("epochs", epochs, 0),
         batch_size=_check_batch_size(batch_size, len(rows)),
         optimizer=check_optimizer(optimizer, model),
-        schedule=_check_kind("schedule", schedule, Schedule) or Schedule(),
+        schedule=_check_kind("schedule", schedule, Schedule) or Constant(),
         seed=seed,
         shuffle=check_flag("shuffle", shuffle),
         metrics=_check_metrics(metrics, model, validation is not None),
@@ -188,9 +191,9 @@ def fit(
     run.check_combinations()
     if resume is not None:
         run.check_resume(resume)
-    check_needs(run.callbacks, validation is not None, run.metrics, resume)
     run.fewer_threads = are_free(threads)
     threads = threads_for(threads, len(rows) * len(model.parameters))
+    check_needs(run.callbacks, validation is not None, run.metrics, resume)
     start = time.perf_counter()
     with in_another_thread(lambda: run.compiled(threads)) as engine:
         run.history.compile_seconds = time.perf_counter() - start
@@ -280,7 +283,7 @@ class _Run:
         for name, given in {
             "dropout": dropped,
             "batch norm": "batch" in self.model.norms,
-            "a schedule": type(self.schedule) is not Schedule,
+            "a schedule": self.schedule != Constant(),
             "clip_norm": self.clip_norm is not None,
             "clip_value": self.clip_value is not None,
             "max_norm": self.max_norm is not None,
@@ -323,7 +326,11 @@ class _Run:
         """What must be equal in a run that goes on."""
         names = "optimizer", "schedule", "averaging", "augmentation"
         limits = "clip_norm", "clip_value", "max_norm"
-        return {name: repr(getattr(self, name)) for name in (*names, *limits)} | {
+        network = header_of(self.model)
+        del network["init"], network["seed"]  # its parameters are those of the state
+        return {
+            **{name: repr(value) for name, value in network.items()},
+            **{name: repr(getattr(self, name)) for name in (*names, *limits)},
             "batch_size": str(self.batch_size),
             "shuffle": str(self.shuffle),
             "samples": str(len(self.rows)),
@@ -360,6 +367,9 @@ class _Run:
             callback.on_train_begin(self.model, self.epochs, len(self.rows))
 
     def _take_up(self, state: TrainingState) -> None:
+        # They may refuse it: first, while nothing is changed.
+        for callback, remembered in zip(self._remembering, state.callbacks, strict=False):
+            callback.set_state(remembered)
         self.model.load_state_dict(state.part("model"))
         self.epoch, self.engine.step = state.epoch, state.step
         places = self.model.places
@@ -374,9 +384,6 @@ class _Run:
                 view[...] = state.arrays[f"average/{name}"]
         self.schedule_state = dict(state.schedule)
         self.history.epochs = [Epoch(**record) for record in state.epochs]
-        for callback, remembered in zip(self.callbacks, state.callbacks, strict=False):
-            if remembered and hasattr(callback, "set_state"):
-                callback.set_state(remembered)
 
     def state(self) -> TrainingState:
         """Where the run stands after the last whole epoch."""
@@ -388,10 +395,7 @@ class _Run:
             schedule=dict(self.schedule_state),
             averaged=self.averaged,
             epochs=[asdict(record) for record in self.history.epochs],
-            callbacks=[
-                callback.state() if hasattr(callback, "state") else {}
-                for callback in self.callbacks
-            ],
+            callbacks=[callback.state() for callback in self._remembering],
         )
         places = self.model.places
         own = self.model.parameters if self.own is None else self.own
@@ -403,6 +407,11 @@ class _Run:
         return state
 
     @property
+    def _remembering(self) -> list[Any]:
+        """The callbacks that have a state."""
+        return [callback for callback in self.callbacks if hasattr(callback, "set_state")]
+
+    @property
     def _planes(self) -> int:
         return len(self.engine.state) // len(self.model.parameters)
 
@@ -411,11 +420,23 @@ class _Run:
         if isinstance(self.optimizer, LBFGS):
             self._minimize()
             return
+        if self._had_ended():
+            return
         while self.epoch < self.epochs:
             for callback in self.callbacks:
                 callback.on_epoch_begin(self.model, self.epoch + 1)
             if self._end_epoch(*self._pass()):
                 break
+
+    def _had_ended(self) -> bool:
+        """Whether the run that this one goes on from came to its end before its last epoch."""
+        reached = bool(self.history.epochs) and self._reaches_target(self.history.epochs[-1])
+        ended = (c.has_ended() for c in self.callbacks if hasattr(c, "has_ended"))
+        return reached or any(ended)
+
+    def _reaches_target(self, record: Epoch) -> bool:
+        target, accuracy = self.target_accuracy, record.val_accuracy
+        return target is not None and accuracy is not None and accuracy >= target
 
     def _pass(self) -> tuple[Totals, float, float]:
         """One epoch's steps: its sums, seconds and last learning rate."""
@@ -480,9 +501,7 @@ class _Run:
                     callback.on_checkpoint(self.model, self.state)
         if self.max_seconds is not None:
             stops.append(time.perf_counter() - self.started >= self.max_seconds)
-        if self.target_accuracy is not None and record.val_accuracy is not None:
-            stops.append(record.val_accuracy >= self.target_accuracy)
-        return any(stops)
+        return any(stops) or self._reaches_target(record)
 
     def _validate(self) -> tuple[Totals | None, dict[str, float]]:
         if self.validation is None:
@@ -525,13 +544,19 @@ class _Run:
 
     def _minimize(self) -> None:
         """L-BFGS: an iteration stands for an epoch."""
+        from fastmlp.engine.engine import NonFiniteLossError
         from fastmlp.lbfgs import minimize
 
-        last = {"since": time.perf_counter()}
+        last = {"since": time.perf_counter(), "begun": 0.0}
         totals: list[Totals] = []
         names = [name for name in self.model.state_dict() if name[0] in "Wbs"]
 
         def loss_and_gradients() -> tuple[float, dict[str, NDArray[Any]]]:
+            # An iteration begins with its first trial: after the last one there is none.
+            if last["begun"] == self.epoch:
+                last["begun"] += 1
+                for callback in self.callbacks:
+                    callback.on_epoch_begin(self.model, self.epoch + 1)
             totals[:] = [self.engine.gradients_of(self.samples, self.targets, self.rows)]
             gradients = parameter_views(self.engine.gradients, self.model.places)
             return totals[0].mean_loss, {name: gradients[name] for name in names}
@@ -544,13 +569,19 @@ class _Run:
 
         views = parameter_views(self.model.parameters, self.model.places)
         assert isinstance(self.optimizer, LBFGS)
-        minimize(
-            self.optimizer,
-            {name: views[name] for name in names},
-            loss_and_gradients,
-            iteration_ended,
-            self.epochs,
-        )
+        try:
+            minimize(
+                self.optimizer,
+                {name: views[name] for name in names},
+                loss_and_gradients,
+                iteration_ended,
+                self.epochs,
+            )
+        except NonFiniteLossError:
+            raise FloatingPointError(
+                f"the loss became NaN or infinite in epoch {self.epoch + 1}; the parameters are "
+                "those before it; scale the input to about [0, 1]"
+            ) from None
 
 
 @contextlib.contextmanager
