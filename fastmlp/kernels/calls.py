@@ -1,6 +1,6 @@
 """Kernels compiled apart and called through their address.
 
-The product, activations, losses, updates and gathers are compiled (and cached on disk) each on
+The product, activations, losses, updates, gathers and augmentation are compiled (and cached on disk) each on
 its own, when first needed. The step calls them by address: it is compiled once for each dtype and
 does not change when an activation is added, and LLVM optimises the tiles once, not once for each
 place that multiplies.
@@ -58,6 +58,12 @@ def gather_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
     )
 
 
+def augment_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
+    """``(X, settings, key0, key1, first, scratch)``, see `augment`."""
+    numbers = matrix_type(types.float64)
+    return (matrix_type(dtype), numbers, *(types.intp,) * 3, numbers)
+
+
 @cache
 def address(kernel: Kernel, family: Callable[..., tuple[types.Type, ...]], dtype: np.dtype) -> int:
     """Address of ``kernel`` compiled for ``dtype``, an argument of `call_epilogue` and its like."""
@@ -95,6 +101,10 @@ def _call_gather(typingctx, where, source, order, first, X, masks, found, scale)
     return _call(typingctx, where, gather_arguments(X.dtype))
 
 
+def _call_augment(typingctx, where, X, settings, key0, key1, first, scratch):
+    return _call(typingctx, where, augment_arguments(X.dtype))
+
+
 def _python_call(where: int, *arguments: Any) -> None:
     _PYTHON_KERNELS[where](*arguments)
 
@@ -103,3 +113,4 @@ call_epilogue: Any = intrinsic(_call_epilogue) if JIT else _python_call
 call_product: Any = intrinsic(_call_product) if JIT else _python_call
 call_head: Any = intrinsic(_call_head) if JIT else _python_call
 call_gather: Any = intrinsic(_call_gather) if JIT else _python_call
+call_augment: Any = intrinsic(_call_augment) if JIT else _python_call

@@ -7,20 +7,30 @@ numbers: Philox multiplies 32 x 32 to 64 bits, for which a vector has half the l
 
 from __future__ import annotations
 
-from fastmlp.kernels.compilation import inner
+import numpy as np
 
-WORD = 0xFFFFFFFF
-"""Mask of 32 bits: words are int64 here, which numba leaves int64."""
+from fastmlp.kernels.compilation import inner
+from fastmlp.kernels.simd import JIT
 
 PARITY = 0x1BD11BDA
+
+
+def _word(x):
+    """The last 32 bits of an integer."""
+    return np.uint32(x) if JIT else int(x) & 0xFFFFFFFF
+
+
+if JIT:
+    # As int64 with masks, which LLVM does not narrow, 784 pairs of words took 4.1 us instead of 1.
+    _word = inner(_word)
 
 
 @inner
 def _mix(x0, x1, bits):
     """One round: add, rotate, xor."""
-    x0 = (x0 + x1) & WORD
-    x1 = ((x1 << bits) | (x1 >> (32 - bits))) & WORD
-    return x0, x1 ^ x0
+    x0 = _word(x0 + x1)
+    x1 = _word((x1 << bits) | (x1 >> (32 - bits)))
+    return x0, _word(x1 ^ x0)
 
 
 @inner
@@ -34,16 +44,16 @@ def _four(x0, x1, first, second, third, fourth):
 
 @inner
 def threefry(key0, key1, counter0, counter1):
-    """Two words of 32 random bits for a counter of two words, under a key of two words."""
+    """Two words of 32 random bits for a counter of two words, under a key of two words: int64."""
     key2 = key0 ^ key1 ^ PARITY
-    x0, x1 = (counter0 + key0) & WORD, (counter1 + key1) & WORD
+    x0, x1 = _word(counter0 + key0), _word(counter1 + key1)
     x0, x1 = _four(x0, x1, 13, 15, 26, 6)
-    x0, x1 = (x0 + key1) & WORD, (x1 + key2 + 1) & WORD
+    x0, x1 = _word(x0 + key1), _word(x1 + key2 + 1)
     x0, x1 = _four(x0, x1, 17, 29, 16, 24)
-    x0, x1 = (x0 + key2) & WORD, (x1 + key0 + 2) & WORD
+    x0, x1 = _word(x0 + key2), _word(x1 + key0 + 2)
     x0, x1 = _four(x0, x1, 13, 15, 26, 6)
-    x0, x1 = (x0 + key0) & WORD, (x1 + key1 + 3) & WORD
+    x0, x1 = _word(x0 + key0), _word(x1 + key1 + 3)
     x0, x1 = _four(x0, x1, 17, 29, 16, 24)
-    x0, x1 = (x0 + key1) & WORD, (x1 + key2 + 4) & WORD
+    x0, x1 = _word(x0 + key1), _word(x1 + key2 + 4)
     x0, x1 = _four(x0, x1, 13, 15, 26, 6)
-    return (x0 + key2) & WORD, (x1 + key0 + 5) & WORD
+    return np.int64(_word(x0 + key2)), np.int64(_word(x1 + key0 + 5))

@@ -236,6 +236,9 @@ exp = _elementwise(1, np.exp, _emit_exp)
 sqrt = _elementwise(
     1, np.sqrt, lambda b, x: call_llvm(b, f"llvm.sqrt.{mangle(x.type)}", x.type, [x])
 )
+floor = _elementwise(
+    1, np.floor, lambda b, x: call_llvm(b, f"llvm.floor.{mangle(x.type)}", x.type, [x])
+)
 fma = _elementwise(3, lambda x, y, z: x * y + z, emit_fma)
 where = _elementwise(3, np.where, lambda b, mask, x, y: b.select(mask, x, y))
 
