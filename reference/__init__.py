@@ -1,6 +1,7 @@
 """Multilayer perceptrons in plain NumPy, to be read: start with README.md, then network.py."""
 
 from . import losses, schedules
+from .augmentation import Augmentation
 from .averaging import EMA, SWA
 from .callbacks import Callback
 from .early_stopping import EarlyStopping
@@ -18,6 +19,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Augmentation",
     "Callback",
     "EarlyStopping",
     "Epoch",

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .augmentation import Augmentation, augment
 from .averaging import Average, Averaging
 from .clipping import clip_by_norm, clip_by_value, limit_columns
 from .dropout import draw_masks
@@ -139,7 +140,7 @@ class Plan:
     limits: Limits
     seed: int
     averaging: Averaging | None = None
-    augmentation: Any = None
+    augmentation: Augmentation | None = None
 
 
 def start(model: MLP, plan: Plan, schedule: dict[str, Any] | None = None) -> TrainingState:
@@ -180,6 +181,8 @@ def take_step(
         The learning rate of this step.
     """
     state.step += 1
+    if plan.augmentation is not None:
+        X = augment(X, plan.augmentation, plan.seed, state.step, 0)
     sizes, rates = model.layers[:-1], model.dropout_rates
     masks = draw_masks(len(X), sizes, rates, plan.seed, state.step, model.dtype)
     limits = plan.limits

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from .augmentation import Augmentation
 from .averaging import Averaging, averaged
 from .callbacks import Callback, check_callbacks, check_needs
 from .functions import Array
@@ -101,7 +102,7 @@ def fit(
     clip_value: float | None = None,
     max_norm: float | None = None,
     averaging: Averaging | None = None,
-    augmentation: Any = None,
+    augmentation: Augmentation | None = None,
     max_seconds: float | None = None,
     target_accuracy: float | None = None,
     callbacks: Sequence[Callback] = (),
@@ -147,7 +148,7 @@ def fit(
         What the model holds at the end, and in validation and callbacks after each epoch, is an
         average of its parameters.
     augmentation : Augmentation, optional
-        Changes the samples of each batch at random.
+        Changes the images of each batch at random.
     max_seconds : float, optional
         The first epoch that ends later than this is the last.
     target_accuracy : float, optional
@@ -190,8 +191,7 @@ def fit(
             f"metrics need validation_data or validation_fraction, got {shown(metrics)} alone"
         )
     limits = Limits(clip_norm, clip_value, max_norm)
-    if augmentation is not None:
-        raise ValueError(f"augmentation must be None, got {shown(augmentation)}")
+    _check_augmentation(model, augmentation)
     if max_seconds is not None:
         max_seconds = check_number("max_seconds", max_seconds, 0)
     target_accuracy = _check_target_accuracy(model, target_accuracy, validation)
@@ -515,6 +515,19 @@ def _check_schedule(schedule: Any, epochs: int, steps_per_epoch: int, validation
     if hasattr(schedule, "check"):
         schedule.check(epochs, steps_per_epoch, validation)
     return schedule
+
+
+def _check_augmentation(model: MLP, augmentation: Any) -> None:
+    """Check that its images have the model's features."""
+    if augmentation is None:
+        return
+    if not isinstance(augmentation, Augmentation):
+        raise TypeError(f"augmentation must be an Augmentation or None, got {shown(augmentation)}")
+    if augmentation.n_features != model.layers[0]:
+        raise ValueError(
+            f"augmentation must be of images of {model.layers[0]} features, got image_shape "
+            f"{augmentation.image_shape}"
+        )
 
 
 def _check_target_accuracy(model: MLP, value: Any, validation: Data | None) -> float | None:
