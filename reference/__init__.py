@@ -6,6 +6,7 @@ from .averaging import EMA, SWA
 from .callbacks import Callback
 from .early_stopping import EarlyStopping
 from .history import Epoch, History
+from .lbfgs import LBFGS
 from .network import MLP
 from .optimizers import SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
 from .step import TrainingState
@@ -13,6 +14,7 @@ from .training import Evaluation, Gradients, evaluate, fit, loss_and_gradients, 
 
 __all__ = [
     "EMA",
+    "LBFGS",
     "MLP",
     "SGD",
     "SWA",

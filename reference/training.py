@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -25,6 +25,7 @@ from .inputs import (
     check_x,
     shown,
 )
+from .lbfgs import LBFGS, minimize
 from .metrics import check_metrics
 from .metrics import measure as measure_metric
 from .network import MLP
@@ -89,7 +90,7 @@ def fit(
     *,
     epochs: int = 10,
     batch_size: int | Literal["full"] = 128,
-    optimizer: Optimizer | None = None,
+    optimizer: Optimizer | LBFGS | None = None,
     schedule: Any = None,
     seed: int = 0,
     shuffle: bool = True,
@@ -121,7 +122,7 @@ def fit(
         Passes over the data.
     batch_size : int or "full", default 128
         Samples a step. The last batch of an epoch holds what is left.
-    optimizer : Optimizer, default SGD()
+    optimizer : Optimizer or LBFGS, default SGD()
         The update; what it remembers from step to step begins anew with each call.
     schedule : Schedule, optional
         The learning rate of each step, see :mod:`reference.schedules`; without one that of the
@@ -197,58 +198,75 @@ def fit(
     target_accuracy = _check_target_accuracy(model, target_accuracy, validation)
     callbacks = check_callbacks(callbacks)
     check_needs(callbacks, validation is not None, metrics)
-    optimizer = _check_optimizer(optimizer)
+    optimizer = optimizer if isinstance(optimizer, LBFGS) else _check_optimizer(optimizer)
     steps_per_epoch = math.ceil(n / rows_a_step)
     schedule = _check_schedule(schedule, epochs, steps_per_epoch, validation is not None)
     if averaging is not None and not isinstance(averaging, Averaging):
         raise TypeError(f"averaging must be an EMA, an SWA or None, got {shown(averaging)}")
-    plan = Plan(optimizer, c, limits, seed, averaging, augmentation)
-    state = start(model, plan, {} if schedule is None else schedule.start())
-    if resume is not None:
-        state = _resumed(model, resume, state)
-
     history = History()
     began = time.perf_counter()
-    for callback in callbacks:
-        callback.on_train_begin(model, epochs, n)
-    for epoch in range(state.epoch + 1, epochs + 1):
+
+    def begin_epoch(epoch: int) -> None:
         for callback in callbacks:
             callback.on_epoch_begin(model, epoch)
-        started = time.perf_counter()
-        steps = state.step + 1 + np.arange(steps_per_epoch)
-        rates = np.full(steps_per_epoch, optimizer.lr)
+
+    def end_epoch(epoch: int, seconds: float, train: Batch, rate: float) -> bool:
+        """Validate, record, tell; whether the training ends here."""
+        val = _score(model, validation, metrics) if validation is not None else None
+        record = Epoch(
+            epoch=epoch,
+            seconds=seconds,
+            train_loss=train.mean_loss,
+            train_accuracy=train.accuracy,
+            val_loss=val.loss if val else None,
+            val_accuracy=val.accuracy if val else None,
+            learning_rate=rate,
+            metrics=val.metrics if val else {},
+        )
+        history.epochs.append(record)
         if schedule is not None:
-            rates = schedule.rates(optimizer.lr, steps, steps_per_epoch, epochs, state.schedule)
-        order = batch_order(n, rows_a_step, seed, epoch, shuffle)
-        train = _train_epoch(model, data, order, rows_a_step, rates, plan, state, callbacks)
-        seconds = time.perf_counter() - started
-        with averaged(model, state.averaging):
-            val = _score(model, validation, metrics) if validation is not None else None
-            record = Epoch(
-                epoch=epoch,
-                seconds=seconds,
-                train_loss=train.mean_loss,
-                train_accuracy=train.accuracy,
-                val_loss=val.loss if val else None,
-                val_accuracy=val.accuracy if val else None,
-                learning_rate=float(rates[-1]),
-                metrics=val.metrics if val else {},
-            )
-            history.epochs.append(record)
-            if schedule is not None:
-                schedule.epoch_ended(state.schedule, record)
-            # A list, not any() over the calls, which would not reach those after the first that
-            # stops.
-            stops = [callback.on_epoch_end(model, record) for callback in callbacks]
+            schedule.epoch_ended(state.schedule, record)
+        # A list, not any() over the calls, which would not reach those after the first that stops.
+        stops = [callback.on_epoch_end(model, record) for callback in callbacks]
         stops.append(max_seconds is not None and time.perf_counter() - began > max_seconds)
         if target_accuracy is not None and record.val_accuracy is not None:
             stops.append(record.val_accuracy >= target_accuracy)
-        if any(stops):
-            break
-    state.parameters = model.state_dict()
-    history.state = state
-    if state.averaging is not None and state.averaging.count:
-        model.load_state_dict(state.averaging.arrays)
+        return any(stops)
+
+    if isinstance(optimizer, LBFGS):
+        _refuse_with_lbfgs(
+            schedule=schedule, clip_norm=clip_norm, clip_value=clip_value, max_norm=max_norm,
+            averaging=averaging, augmentation=augmentation, resume=resume,
+            dropout=model.dropout_rates if any(model.dropout_rates) else None,
+        )  # fmt: skip
+        for callback in callbacks:
+            callback.on_train_begin(model, epochs, n)
+        if epochs > 0:
+            _minimize(model, data, c, optimizer, epochs, callbacks, begin_epoch, end_epoch)
+    else:
+        plan = Plan(optimizer, c, limits, seed, averaging, augmentation)
+        state = start(model, plan, {} if schedule is None else schedule.start())
+        if resume is not None:
+            state = _resumed(model, resume, state)
+        for callback in callbacks:
+            callback.on_train_begin(model, epochs, n)
+        for epoch in range(state.epoch + 1, epochs + 1):
+            begin_epoch(epoch)
+            started = time.perf_counter()
+            steps = state.step + 1 + np.arange(steps_per_epoch)
+            rates = np.full(steps_per_epoch, optimizer.lr)
+            if schedule is not None:
+                rates = schedule.rates(optimizer.lr, steps, steps_per_epoch, epochs, state.schedule)
+            order = batch_order(n, rows_a_step, seed, epoch, shuffle)
+            train = _train_epoch(model, data, order, rows_a_step, rates, plan, state, callbacks)
+            seconds = time.perf_counter() - started
+            with averaged(model, state.averaging):
+                if end_epoch(epoch, seconds, train, float(rates[-1])):
+                    break
+        state.parameters = model.state_dict()
+        history.state = state
+        if state.averaging is not None and state.averaging.count:
+            model.load_state_dict(state.averaging.arrays)
     for callback in callbacks:
         callback.on_train_end(model, history)
     return history
@@ -448,6 +466,57 @@ def _train_epoch(
     state.epoch = epoch
     assert seen is not None  # a data set is not empty
     return seen
+
+
+def _minimize(
+    model: MLP,
+    data: Data,
+    c: Array,
+    optimizer: LBFGS,
+    epochs: int,
+    callbacks: Sequence[Callback],
+    begin_epoch: Callable[[int], None],
+    end_epoch: Callable[[int, float, Batch, float], bool],
+) -> None:
+    """:func:`fit` by L-BFGS: an epoch is an iteration, with all samples as the batch."""
+    X = as_batch(data.x, model.dtype, model.uint8_scale)
+    parameters = model.weights + model.biases + model.scales + model.shifts
+    decays = [True] * len(model.weights)
+    decays += [optimizer.decay_biases] * (len(parameters) - len(decays))
+    begun, done = 0, 0  # epochs
+    started = time.perf_counter()
+
+    def loss_and_gradients() -> tuple[float, list[Array]]:
+        nonlocal begun, started
+        if begun == done:
+            begun += 1
+            begin_epoch(begun)
+            started = time.perf_counter()
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            batch, _, gradients = backpropagate(model, X, data.T, data.weights, c)
+        return batch.mean_loss, [dV for dVs in gradients for dV in dVs]
+
+    def iterated() -> bool:
+        nonlocal done
+        done += 1
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            forward = model.forward(X, batch_statistics=True)
+            batch = measure(model, forward.Z[-1], data.T, data.weights, c)
+        if not math.isfinite(batch.loss):
+            raise FloatingPointError(f"loss is {batch.loss} at epoch {done}")
+        model.update_running_statistics(forward)
+        for callback in callbacks:
+            callback.on_progress(batch.n, batch.mean_loss, batch.accuracy)
+        return end_epoch(done, time.perf_counter() - started, batch, optimizer.lr)
+
+    minimize(parameters, decays, optimizer, epochs, loss_and_gradients, iterated)
+
+
+def _refuse_with_lbfgs(**settings: Any) -> None:
+    """Refuse what is for steps of mini-batches; None is what stands for its absence."""
+    for name, value in settings.items():
+        if value is not None:
+            raise ValueError(f"{name} is not for LBFGS, got {shown(value)}")
 
 
 def _resumed(model: MLP, resume: Any, fresh: TrainingState) -> TrainingState:
