@@ -315,9 +315,9 @@ def train_step(
         check_integer("seed", seed, 0),
     )
     key = plan.optimizer, plan.limits, plan.seed
-    if model.training is None or model.training[0] != key:
-        model.training = key, start(model, plan)
-    state = model.training[1]
+    if model.stepping is None or model.stepping[0] != key:
+        model.stepping = key, start(model, plan)
+    state = model.stepping[1]
     X = as_batch(data.x, model.dtype, model.uint8_scale)
     batch = take_step(model, X, data.T, data.weights, plan, state, plan.optimizer.lr)
     if not math.isfinite(batch.loss):
