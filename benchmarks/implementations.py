@@ -14,6 +14,7 @@ SHARED_NAMES = (
     "MLP",
     "SGD",
     "Adam",
+    "Augmentation",
     "Callback",
     "EarlyStopping",
     "Epoch",

@@ -8,6 +8,7 @@
 True
 """
 
+from fastmlp.augmentation import Augmentation
 from fastmlp.callbacks import Callback
 from fastmlp.data import DataError, Dataset, DataUnavailableError, load_dataset
 from fastmlp.early_stopping import EarlyStopping
@@ -23,6 +24,7 @@ __all__ = [
     "MLP",
     "SGD",
     "Adam",
+    "Augmentation",
     "Callback",
     "DataError",
     "DataUnavailableError",

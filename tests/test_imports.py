@@ -18,6 +18,7 @@ CORE = {
     "fastmlp.engine",
     "fastmlp.inputs",
     "fastmlp.threads",
+    "fastmlp.augmentation",
     "fastmlp.callbacks",
     "fastmlp.history",
     "fastmlp.metrics",
@@ -38,6 +39,7 @@ ROOMS = {
     "fastmlp.paths": (set(), {"platformdirs"}),
     "fastmlp.atomic": (set(), set()),
     "fastmlp.checks": (set(), set()),
+    "fastmlp.augmentation": ({"fastmlp.checks"}, set()),
     "fastmlp.callbacks": ({"fastmlp.checks"}, set()),
     "fastmlp.early_stopping": (
         {"fastmlp.callbacks", "fastmlp.checks", "fastmlp.metrics"},
@@ -76,7 +78,12 @@ ROOMS = {
 }
 
 
-KNOWN_BY_TYPE = {"fastmlp.model", "fastmlp.inputs", "fastmlp.optimizers"}
+KNOWN_BY_TYPE = {
+    "fastmlp.augmentation",
+    "fastmlp.model",
+    "fastmlp.inputs",
+    "fastmlp.optimizers",
+}
 """What the engine may import for its annotations alone."""
 
 

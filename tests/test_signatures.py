@@ -15,6 +15,7 @@ METHODS = {
     "MLP": ["__init__", "logits", "predict", "predict_proba"],
     "SGD": ["__init__"],
     "Adam": ["__init__"],
+    "Augmentation": ["__init__"],
     "Callback": [
         "on_epoch_begin",
         "on_epoch_end",
@@ -107,7 +108,7 @@ def test_models_have_the_same_attributes_of_the_same_types_and_values(name):
 
 
 @other
-@pytest.mark.parametrize("cls", ["Epoch", "History", "SGD", "Adam"])
+@pytest.mark.parametrize("cls", ["Augmentation", "Epoch", "History", "SGD", "Adam"])
 def test_dataclasses_have_the_same_fields_in_one_order(name, cls):
     ours, expected = getattr(OTHERS[name], cls), getattr(EXPECTED, cls)
     fields = [(field.name, field.default) for field in dataclasses.fields(ours)]

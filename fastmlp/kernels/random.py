@@ -21,7 +21,7 @@ def _word(x):
 
 
 if JIT:
-    # As int64 with masks, which LLVM does not narrow, 784 pairs of words took 4.1 us instead of 1.
+    # As int64 with masks, which LLVM does not narrow, 784 pairs took 4.1 us instead of 1.6.
     _word = inner(_word)
 
 
