@@ -5,12 +5,13 @@ from .augmentation import Augmentation
 from .averaging import EMA, SWA
 from .callbacks import Callback
 from .early_stopping import EarlyStopping
+from .evaluation import Evaluation, Gradients, evaluate, loss_and_gradients
 from .history import Epoch, History
 from .lbfgs import LBFGS
 from .network import MLP
 from .optimizers import SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
 from .step import TrainingState
-from .training import Evaluation, Gradients, evaluate, fit, loss_and_gradients, train_step
+from .training import fit, train_step
 
 __all__ = [
     "EMA",

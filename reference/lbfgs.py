@@ -1,5 +1,7 @@
 """L-BFGS: all samples in one batch, and steps that know the curvature of the loss."""
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,8 +9,14 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
+from .data import Data
 from .functions import Array
+from .history import History
+from .inputs import as_batch
+from .network import MLP
 from .optimizers import Settings
+from .step import backpropagate, measure
+from .watch import Watch
 
 MOST_EVALUATIONS = 10**9
 """Of the objective: the number of iterations is limited, and each needs one or a few."""
@@ -45,6 +53,50 @@ class LBFGS(Settings):
 
     # Where its line searches begin.
     lr = 1.0
+
+
+def fit_by_lbfgs(
+    model: MLP, data: Data, c: Array, optimizer: LBFGS, epochs: int, watch: Watch
+) -> History:
+    """:func:`reference.fit` by L-BFGS: an epoch is an iteration, with all samples as the batch."""
+    watch.begin(epochs, len(data))
+    if epochs == 0:
+        return watch.end()
+    X = as_batch(data.x, model.dtype, model.uint8_scale)
+    parameters = model.weights + model.biases + model.scales + model.shifts
+    decays = [True] * len(model.weights)
+    decays += [optimizer.decay_biases] * (len(parameters) - len(decays))
+    begun, done = 0, 0  # epochs
+    started = time.perf_counter()
+
+    def loss_and_gradients() -> tuple[float, list[Array]]:
+        nonlocal begun, started
+        is_start = begun == 0
+        if begun == done:
+            begun += 1
+            watch.begin_epoch(begun)
+            started = time.perf_counter()
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            batch, _, gradients = backpropagate(model, X, data.T, data.weights, c)
+        # Later on it may be a trial of the line search, which then takes a shorter step.
+        if is_start and not math.isfinite(batch.loss):
+            raise FloatingPointError(f"loss is {batch.loss} at epoch 1, before any step")
+        return batch.mean_loss, [dV for dVs in gradients for dV in dVs]
+
+    def iterated() -> bool:
+        nonlocal done
+        done += 1
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            forward = model.forward(X, batch_statistics=True)
+            batch = measure(model, forward.Z[-1], data.T, data.weights, c)
+        if not math.isfinite(batch.loss):
+            raise FloatingPointError(f"loss is {batch.loss} at epoch {done}")
+        model.update_running_statistics(forward)
+        watch.progress(batch)
+        return watch.end_epoch(done, time.perf_counter() - started, batch, optimizer.lr)
+
+    minimize(parameters, decays, optimizer, epochs, loss_and_gradients, iterated)
+    return watch.end()
 
 
 def minimize(

@@ -153,6 +153,29 @@ def test_balanced_class_weights_are_those_of_scikit_learn(api):
     np.testing.assert_allclose(balanced.weights[0], weighted.weights[0], rtol=1e-12)
 
 
+def test_balanced_weights_of_a_single_output_are_of_yes_and_no(api):
+    model, x, _ = make(api, [4, 1], loss="binary_cross_entropy")
+    y = np.array([1] * 4 + [0] * (N - 4))
+    balanced = api.loss_and_gradients(model, x, y, class_weight="balanced")
+    s = np.where(y == 1, N / 8, N / (2 * (N - 4)))
+    weighted = api.loss_and_gradients(model, x, y, sample_weight=s)
+    assert balanced.loss == pytest.approx(weighted.loss, rel=1e-13)
+    np.testing.assert_allclose(balanced.weights[0], weighted.weights[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("loss", "y"),
+    [
+        ("cross_entropy", np.full((N, 3), 1 / 3)),
+        ("binary_cross_entropy", np.zeros((N, 3))),
+    ],
+)
+def test_balanced_needs_labels(api, loss, y):
+    model, x, _ = make(api, loss=loss)
+    with pytest.raises(ValueError, match=r"^class_weight 'balanced' needs labels"):
+        api.fit(model, x, y, class_weight="balanced")
+
+
 def test_what_does_not_count_has_no_loss_and_no_gradient(api):
     model, x, y = make(api)
     got = api.loss_and_gradients(model, x, y, class_weight=[0, 0, 0])
@@ -565,6 +588,23 @@ def test_an_iteration_of_lbfgs_is_an_epoch_that_callbacks_may_end(api):
     assert [e.epoch for e in history.epochs] == [1, 2, 3]
     assert history.epochs[2].val_loss == pytest.approx(history.epochs[2].train_loss, rel=1e-12)
     assert api.evaluate(model, x, y).loss == history.epochs[2].val_loss
+
+
+def test_lbfgs_does_not_start_where_the_loss_is_not_finite(api):
+    model, x, y = make(api)
+    model.weights[-1][...] = math.nan
+    with pytest.raises(FloatingPointError, match=r"^loss is nan at epoch 1"):
+        api.fit(model, x, y, optimizer=api.LBFGS())
+
+
+def test_lbfgs_trains_every_kind_of_parameter(api):
+    model, x, y = make(api, norm=["batch", "layer"])
+    before = model.state_dict()
+    first, *_, last = api.fit(model, x, y, epochs=8, optimizer=api.LBFGS()).epochs
+    assert last.train_loss < first.train_loss
+    for name, V in model.state_dict().items():
+        # The bias before a batch norm has no effect.
+        assert name == "b1" or not np.array_equal(V, before[name])
 
 
 # --- what is refused ------------------------------------------------------------------------------
