@@ -4,7 +4,9 @@ from .augmentation import Augmentation
 from .averaging import EMA, SWA
 from .callbacks import Callback
 from .early_stopping import EarlyStopping
+from .evaluation import Evaluation, Gradients, evaluate, loss_and_gradients
 from .history import Epoch, History
+from .lbfgs import LBFGS
 from .losses import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -26,10 +28,11 @@ from .schedules import (
     Step,
 )
 from .step import TrainingState
-from .training import Evaluation, Gradients, evaluate, fit, loss_and_gradients, train_step
+from .training import fit, train_step
 
 __all__ = [
     "EMA",
+    "LBFGS",
     "MLP",
     "SGD",
     "SWA",

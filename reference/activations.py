@@ -88,7 +88,7 @@ def gelu_derivative(Z: Array) -> Array:
 
 def _gelu_tanh_parts(Z: Array) -> tuple[Array, Array]:
     """S = (1 + tanh(u)) / 2 = σ(2u) and 2u', where u(z) = √(2/π) (z + 0.044715 z³)."""
-    near = np.clip(Z, -20, 20)  # beyond, S is 0 or 1 in float64, too, and z³ may overflow
+    near = np.clip(Z, -30, 30)  # beyond, S is 0 or 1 in float64, too, and z³ may overflow
     two_u = (2 * math.sqrt(2 / math.pi)) * (near + CUBIC * near**3)
     slope = (2 * math.sqrt(2 / math.pi)) * (1 + (3 * CUBIC) * near**2)
     return sigmoid(two_u), slope
@@ -102,7 +102,7 @@ def gelu_tanh(Z: Array) -> Array:
 def gelu_tanh_derivative(Z: Array) -> Array:
     """S + z S (1 − S) 2u' for S = (1 + tanh(u)) / 2 = σ(2u)."""
     S, slope = _gelu_tanh_parts(Z)
-    D: Array = S + np.clip(Z, -20, 20) * S * (1 - S) * slope
+    D: Array = S + np.clip(Z, -30, 30) * S * (1 - S) * slope
     return D
 
 

@@ -155,6 +155,12 @@ def check_batch_size(value: Any, n_samples: int) -> int:
     return min(check_integer("batch_size", value, 1, also), n_samples)
 
 
+def check_threads(threads: int | None) -> None:
+    """Refuse what would be no number of threads."""
+    if threads is not None:
+        check_integer("threads", threads, 1)
+
+
 def check_x(name: str, x: Any, n_features: int, dtype: np.dtype[Any]) -> Any:
     """X as an array (n_samples, n_features), or as it is if it is a sparse matrix, in CSR.
 
@@ -271,7 +277,9 @@ def check_class_weight(
             raise ValueError(f"{name} must be a dict, an array or 'balanced', got {shown(value)}")
         count = counts()
         if count is None:
-            raise ValueError(f"{name} 'balanced' needs labels, y holds probabilities")
+            raise ValueError(
+                f"{name} 'balanced' needs labels: y holds probabilities or several outputs"
+            )
         return np.where(count > 0, count.sum() / (n_classes * np.maximum(count, 1)), 0.0)
     if isinstance(value, Mapping):
         weights = np.ones(n_classes)

@@ -143,7 +143,7 @@ class MLP:
         self._norms = norms
         self._rates = rates
         # What train_step keeps from call to call: its settings, and the state that they led to.
-        self.training: tuple[Any, Any] | None = None
+        self.stepping: tuple[Any, Any] | None = None
 
         self.weights: list[Array] = []  # weights[k] (layers[k], layers[k+1])
         self.biases: list[Array] = []  # biases[k] (layers[k+1],)

@@ -52,7 +52,16 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
 """What each setting may be."""
 
 
-class Optimizer(ABC):
+class Settings:
+    """A dataclass whose fields are what CHECKS makes of them."""
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):  # type: ignore[arg-type]  # each subclass is a dataclass
+            value = CHECKS[setting.name](setting.name, getattr(self, setting.name))
+            object.__setattr__(self, setting.name, value)
+
+
+class Optimizer(Settings, ABC):
     """V ← V − something made of dV, after the decay of V that all optimisers share.
 
     Decay draws V towards 0. Coupled, it is the gradient of weight_decay / 2 · ΣV² and goes the way
@@ -65,11 +74,6 @@ class Optimizer(ABC):
     decay_biases: bool
     lr_multipliers: tuple[float, ...] | None
     decoupled: bool
-
-    def __post_init__(self) -> None:
-        for setting in fields(self):  # type: ignore[arg-type]  # each subclass is a dataclass
-            value = CHECKS[setting.name](setting.name, getattr(self, setting.name))
-            object.__setattr__(self, setting.name, value)
 
     def step(self, V: Array, dV: Array, state: State, t: int, lr: float, decays: bool) -> None:
         """One step of V and of its state, both in place, in the dtype of V.

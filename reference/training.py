@@ -4,16 +4,17 @@ import copy
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from .augmentation import Augmentation
 from .averaging import Averaging, averaged
 from .callbacks import Callback, check_callbacks, check_needs
+from .data import Data, check_data, check_validation_data, split
+from .evaluation import Evaluation
 from .functions import Array
-from .history import Epoch, History
+from .history import History
 from .inputs import (
     as_batch,
     check_batch_size,
@@ -21,65 +22,15 @@ from .inputs import (
     check_fraction,
     check_integer,
     check_number,
-    check_sample_weight,
-    check_x,
+    check_threads,
     shown,
 )
+from .lbfgs import LBFGS, fit_by_lbfgs
 from .metrics import check_metrics
-from .metrics import measure as measure_metric
 from .network import MLP
 from .optimizers import SGD, Optimizer
-from .step import (
-    Batch,
-    Limits,
-    Plan,
-    TrainingState,
-    backpropagate,
-    measure,
-    start,
-    take_step,
-)
-
-
-class Evaluation(NamedTuple):
-    """Mean loss, and the share of samples that are predicted right, 0..1 (None for regression)."""
-
-    loss: float
-    accuracy: float | None
-
-
-class Gradients(NamedTuple):
-    """Mean loss, and its gradients in lists like those of the model."""
-
-    loss: float
-    weights: list[Array]
-    biases: list[Array]
-    scales: list[Array]
-    shifts: list[Array]
-
-
-@dataclass
-class Data:
-    """Samples with what the loss knows of them: all checked.
-
-    Attributes
-    ----------
-    x : (n, n_features), dense or CSR
-    T : (n,) or (n, n_outputs)
-    weights : (n,) or None
-    """
-
-    x: Any
-    T: Array
-    weights: Array | None = None
-
-    def __len__(self) -> int:
-        return len(self.T)
-
-    def rows(self, rows: Any) -> "Data":
-        """Some of the samples."""
-        weights = None if self.weights is None else self.weights[rows]
-        return Data(self.x[rows], self.T[rows], weights)
+from .step import Batch, Limits, Plan, TrainingState, start, take_step
+from .watch import Watch
 
 
 def fit(
@@ -89,7 +40,7 @@ def fit(
     *,
     epochs: int = 10,
     batch_size: int | Literal["full"] = 128,
-    optimizer: Optimizer | None = None,
+    optimizer: Optimizer | LBFGS | None = None,
     schedule: Any = None,
     seed: int = 0,
     shuffle: bool = True,
@@ -121,7 +72,7 @@ def fit(
         Passes over the data.
     batch_size : int or "full", default 128
         Samples a step. The last batch of an epoch holds what is left.
-    optimizer : Optimizer, default SGD()
+    optimizer : Optimizer or LBFGS, default SGD()
         The update; what it remembers from step to step begins anew with each call.
     schedule : Schedule, optional
         The learning rate of each step, see :mod:`reference.schedules`; without one that of the
@@ -167,14 +118,14 @@ def fit(
     FloatingPointError
         When a batch's loss is NaN or infinite; the parameters are those before that step.
     """
-    data = _check_data(model, x, y, sample_weight)
-    _check_threads(threads)
+    data = check_data(model, x, y, sample_weight)
+    check_threads(threads)
     epochs = check_integer("epochs", epochs, 0)
     seed = check_integer("seed", seed, 0)
     check_boolean("shuffle", shuffle)
     validation = None
     if validation_data is not None:
-        validation = _check_validation_data(model, validation_data)
+        validation = check_validation_data(model, validation_data)
     if check_fraction("validation_fraction", validation_fraction) > 0:
         if validation is not None:
             raise ValueError(
@@ -197,61 +148,46 @@ def fit(
     target_accuracy = _check_target_accuracy(model, target_accuracy, validation)
     callbacks = check_callbacks(callbacks)
     check_needs(callbacks, validation is not None, metrics)
-    optimizer = _check_optimizer(optimizer)
     steps_per_epoch = math.ceil(n / rows_a_step)
     schedule = _check_schedule(schedule, epochs, steps_per_epoch, validation is not None)
     if averaging is not None and not isinstance(averaging, Averaging):
         raise TypeError(f"averaging must be an EMA, an SWA or None, got {shown(averaging)}")
-    plan = Plan(optimizer, c, limits, seed, averaging, augmentation)
+    watch = Watch(model, callbacks, validation, metrics, max_seconds, target_accuracy)
+    if isinstance(optimizer, LBFGS):
+        _refuse_with_lbfgs(
+            schedule=schedule, clip_norm=clip_norm, clip_value=clip_value, max_norm=max_norm,
+            averaging=averaging, augmentation=augmentation, resume=resume,
+            dropout=model.dropout_rates if any(model.dropout_rates) else None,
+        )  # fmt: skip
+        return fit_by_lbfgs(model, data, c, optimizer, epochs, watch)
+
+    plan = Plan(_check_optimizer(optimizer), c, limits, seed, averaging, augmentation)
     state = start(model, plan, {} if schedule is None else schedule.start())
     if resume is not None:
         state = _resumed(model, resume, state)
-
-    history = History()
-    began = time.perf_counter()
-    for callback in callbacks:
-        callback.on_train_begin(model, epochs, n)
+    lr = plan.optimizer.lr
+    watch.begin(epochs, n)
     for epoch in range(state.epoch + 1, epochs + 1):
-        for callback in callbacks:
-            callback.on_epoch_begin(model, epoch)
+        watch.begin_epoch(epoch)
         started = time.perf_counter()
-        steps = state.step + 1 + np.arange(steps_per_epoch)
-        rates = np.full(steps_per_epoch, optimizer.lr)
+        rates = np.full(steps_per_epoch, lr)
         if schedule is not None:
-            rates = schedule.rates(optimizer.lr, steps, steps_per_epoch, epochs, state.schedule)
+            steps = state.step + 1 + np.arange(steps_per_epoch)
+            rates = schedule.rates(lr, steps, steps_per_epoch, epochs, state.schedule)
         order = batch_order(n, rows_a_step, seed, epoch, shuffle)
-        train = _train_epoch(model, data, order, rows_a_step, rates, plan, state, callbacks)
+        train = _train_epoch(model, data, order, rows_a_step, rates, plan, state, watch)
         seconds = time.perf_counter() - started
         with averaged(model, state.averaging):
-            val = _score(model, validation, metrics) if validation is not None else None
-            record = Epoch(
-                epoch=epoch,
-                seconds=seconds,
-                train_loss=train.mean_loss,
-                train_accuracy=train.accuracy,
-                val_loss=val.loss if val else None,
-                val_accuracy=val.accuracy if val else None,
-                learning_rate=float(rates[-1]),
-                metrics=val.metrics if val else {},
-            )
-            history.epochs.append(record)
-            if schedule is not None:
-                schedule.epoch_ended(state.schedule, record)
-            # A list, not any() over the calls, which would not reach those after the first that
-            # stops.
-            stops = [callback.on_epoch_end(model, record) for callback in callbacks]
-        stops.append(max_seconds is not None and time.perf_counter() - began > max_seconds)
-        if target_accuracy is not None and record.val_accuracy is not None:
-            stops.append(record.val_accuracy >= target_accuracy)
-        if any(stops):
+            is_last = watch.end_epoch(epoch, seconds, train, float(rates[-1]))
+        if schedule is not None:
+            schedule.epoch_ended(state.schedule, watch.history.epochs[-1])
+        if is_last:
             break
     state.parameters = model.state_dict()
-    history.state = state
+    watch.history.state = state
     if state.averaging is not None and state.averaging.count:
         model.load_state_dict(state.averaging.arrays)
-    for callback in callbacks:
-        callback.on_train_end(model, history)
-    return history
+    return watch.end()
 
 
 def train_step(
@@ -288,8 +224,8 @@ def train_step(
     ValueError, TypeError, FloatingPointError
         As :func:`fit`.
     """
-    data = _check_data(model, x, y, sample_weight)
-    _check_threads(threads)
+    data = check_data(model, x, y, sample_weight)
+    check_threads(threads)
     plan = Plan(
         _check_optimizer(optimizer),
         model.loss.check_class_weight(class_weight, data.T, model.layers[-1]),
@@ -297,9 +233,9 @@ def train_step(
         check_integer("seed", seed, 0),
     )
     key = plan.optimizer, plan.limits, plan.seed
-    if model.training is None or model.training[0] != key:
-        model.training = key, start(model, plan)
-    state = model.training[1]
+    if model.stepping is None or model.stepping[0] != key:
+        model.stepping = key, start(model, plan)
+    state = model.stepping[1]
     X = as_batch(data.x, model.dtype, model.uint8_scale)
     batch = take_step(model, X, data.T, data.weights, plan, state, plan.optimizer.lr)
     if not math.isfinite(batch.loss):
@@ -308,58 +244,6 @@ def train_step(
             f"try a learning rate below {plan.optimizer.lr:g}"
         )
     return Evaluation(batch.mean_loss, batch.accuracy)
-
-
-def evaluate(
-    model: MLP, x: Any, y: Any, *, sample_weight: Any = None, threads: int | None = None
-) -> Evaluation:
-    """Mean loss over all samples, and the share that is predicted right (None for regression).
-
-    Parameters
-    ----------
-    x : (n_samples, n_features)
-    y : (n_samples,) or (n_samples, n_outputs)
-        What the model's loss takes.
-    sample_weight : (n_samples,), optional
-        What each sample counts in the mean loss; in the accuracy all count the same.
-    threads
-        For the shared signature; has no effect here.
-    """
-    data = _check_data(model, x, y, sample_weight)
-    _check_threads(threads)
-    score = _score(model, data, ())
-    return Evaluation(score.loss, score.accuracy)
-
-
-def loss_and_gradients(
-    model: MLP,
-    x: Any,
-    y: Any,
-    *,
-    sample_weight: Any = None,
-    class_weight: Any = None,
-    threads: int | None = None,
-) -> Gradients:
-    """Mean loss over all of x as one batch, with its gradients; the model is unchanged.
-
-    A batch norm takes the mean and variance of this batch; dropout does not act.
-
-    Parameters
-    ----------
-    x : (n_samples, n_features)
-    y : (n_samples,) or (n_samples, n_outputs)
-        What the model's loss takes.
-    sample_weight, class_weight
-        As :func:`fit` has them.
-    threads
-        For the shared signature; has no effect here.
-    """
-    data = _check_data(model, x, y, sample_weight)
-    c = model.loss.check_class_weight(class_weight, data.T, model.layers[-1])
-    _check_threads(threads)
-    X = as_batch(data.x, model.dtype, model.uint8_scale)
-    batch, _, gradients = backpropagate(model, X, data.T, data.weights, c)
-    return Gradients(batch.mean_loss, *gradients)
 
 
 def batch_order(n: int, batch_size: int, seed: int, epoch: int, shuffle: bool) -> Array | None:
@@ -372,49 +256,6 @@ def batch_order(n: int, batch_size: int, seed: int, epoch: int, shuffle: bool) -
     return np.random.default_rng((seed, epoch)).permutation(n)
 
 
-def split(data: Data, fraction: float, seed: int, n_classes: int) -> tuple[Data, Data]:
-    """Training and validation samples: of each class its share is held out, at random.
-
-    Where the targets are no class numbers, the share is of all samples. The order stays. The
-    generator is that of epoch 0, see :func:`batch_order`.
-    """
-    rng = np.random.default_rng((seed, 0))
-    n = len(data)
-    labels, groups = (data.T, n_classes) if data.T.ndim == 1 else (np.zeros(n, int), 1)
-    held_out = np.zeros(n, dtype=bool)
-    for label in range(groups):
-        rows = rng.permutation(np.flatnonzero(labels == label))
-        # One sample at least stays to train on.
-        count = min(round(fraction * len(rows)), len(rows) - 1)
-        held_out[rows[: max(count, 0)]] = True
-    if not held_out.any():
-        raise ValueError(f"validation_fraction {fraction:g} holds out none of {n} samples")
-    validation = data.rows(held_out)
-    return data.rows(~held_out), Data(validation.x, validation.T)
-
-
-class Score(NamedTuple):
-    """What a data set measured."""
-
-    loss: float
-    accuracy: float | None
-    metrics: dict[str, float]
-
-
-def _score(model: MLP, data: Data, metrics: Sequence[str]) -> Score:
-    """Evaluate the model as it predicts: by running statistics and without class weights."""
-    loss, kind, K = model.loss, model.loss.kind, model.layers[-1]
-    with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
-        Z = model.logits(data.x)  # (n, n_outputs)
-        sums = measure(model, Z, data.T, data.weights, loss.check_class_weight(None, data.T, K))
-        outputs = loss.predict(Z).reshape(Z.shape) if kind == "real" else Z
-        values = {
-            name: sums.mean_loss if name == "loss" else measure_metric(name, data.T, outputs, kind)
-            for name in metrics
-        }
-    return Score(sums.mean_loss, sums.accuracy, values)
-
-
 def _train_epoch(
     model: MLP,
     data: Data,
@@ -423,7 +264,7 @@ def _train_epoch(
     rates: Array,
     plan: Plan,
     state: TrainingState,
-    callbacks: Sequence[Callback],
+    watch: Watch,
 ) -> Batch:
     """Every batch once: gradients, then the update. Returns the sums over the samples."""
     n = len(data)
@@ -441,13 +282,19 @@ def _train_epoch(
                 f"try a learning rate below {plan.optimizer.lr:g}"
             )
         seen = sums if seen is None else seen + sums
-        for callback in callbacks:
-            callback.on_progress(seen.n, seen.mean_loss, seen.accuracy)
+        watch.progress(seen)
     if plan.averaging is not None and state.averaging is not None:
         plan.averaging.after_epoch(state.averaging, model, epoch)
     state.epoch = epoch
     assert seen is not None  # a data set is not empty
     return seen
+
+
+def _refuse_with_lbfgs(**settings: Any) -> None:
+    """Refuse what is for steps of mini-batches; None is what stands for its absence."""
+    for name, value in settings.items():
+        if value is not None:
+            raise ValueError(f"{name} is not for LBFGS, got {shown(value)}")
 
 
 def _resumed(model: MLP, resume: Any, fresh: TrainingState) -> TrainingState:
@@ -470,28 +317,6 @@ def _resumed(model: MLP, resume: Any, fresh: TrainingState) -> TrainingState:
         raise ValueError("resume must be the state of a training with the same averaging")
     model.load_state_dict(resume.parameters)
     return copy.deepcopy(resume)
-
-
-def _check_data(model: MLP, x: Any, y: Any, sample_weight: Any = None, prefix: str = "") -> Data:
-    """Check samples and targets; `prefix` goes before their names in messages."""
-    x = check_x(f"{prefix}x", x, model.layers[0], model.dtype)
-    n = x.shape[0]
-    T = model.loss.check_targets(f"{prefix}y", y, n, model.layers[-1], model.dtype)
-    return Data(x, T, check_sample_weight("sample_weight", sample_weight, n))
-
-
-def _check_validation_data(model: MLP, data: Any) -> Data:
-    """Check the pair (x, y) like the training data."""
-    try:
-        x, y = data
-    except (TypeError, ValueError):
-        raise TypeError("validation_data must be a pair (x, y)") from None
-    return _check_data(model, x, y, prefix="validation_data ")
-
-
-def _check_threads(threads: int | None) -> None:
-    if threads is not None:
-        check_integer("threads", threads, 1)
 
 
 def _check_optimizer(optimizer: Any) -> Optimizer:

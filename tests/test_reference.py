@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import reference
-from reference.activations import relu, relu_derivative
+from reference.activations import ACTIVATIONS, SELU_SCALE, relu, relu_derivative
 from reference.functions import log_softmax, softmax
 from reference.losses import CrossEntropy
 
@@ -181,6 +181,53 @@ def test_relu_and_its_derivative_are_zero_up_to_the_kink():
     Z = np.array([[-2.0, -0.0, 0.0, 3.0]])
     np.testing.assert_array_equal(relu(Z), [[0, 0, 0, 3]])
     np.testing.assert_array_equal(relu_derivative(Z), [[0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_s_derivative_is_its_finite_difference(name):
+    Z = np.linspace(-6, 6, 1000)  # no kink at 0 among them
+    function, derivative = ACTIVATIONS[name]
+    expected = (function(Z + 1e-5) - function(Z - 1e-5)) / 2e-5
+    np.testing.assert_allclose(derivative(Z), expected, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_is_finite_wherever_its_argument_is(name, dtype):
+    """And no warning is given; far out each is 0, a constant, or a line of slope 1 or 0.01."""
+    limit = np.finfo(dtype).max / 2
+    Z = np.array([-limit, -1e4, -200, -50, -0.0, 0, 50, 200, 1e4, limit], dtype)
+    function, derivative = ACTIVATIONS[name]
+    for A in (function(Z), derivative(Z)):
+        assert A.dtype == dtype
+        assert np.isfinite(A).all()
+    assert name in ("identity", "leaky_relu", "elu", "selu") or abs(function(Z)[0]) <= 1
+    left, right = {
+        "identity": (1, 1),
+        "leaky_relu": (0.01, 1),
+        "selu": (0, SELU_SCALE),
+        "sigmoid": (0, 0),
+        "tanh": (0, 0),
+    }.get(name, (0, 1))
+    np.testing.assert_allclose(derivative(Z)[[0, 1, 8, 9]], [left, left, right, right], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gelu", "gelu_tanh", "silu", "sigmoid", "softplus", "mish"])
+def test_what_an_activation_leaves_of_a_negative_number_keeps_its_digits(name):
+    z = -12.0
+    expected = {
+        "gelu": z * math.erfc(12 / math.sqrt(2)) / 2,
+        "gelu_tanh": z / (1 + math.exp(2 * math.sqrt(2 / math.pi) * (12 + 0.044715 * 12**3))),
+        "silu": z / (1 + math.exp(12)),
+        "sigmoid": 1 / (1 + math.exp(12)),
+        "softplus": math.log1p(math.exp(-12)),
+        "mish": z * math.tanh(math.log1p(math.exp(-12))),
+    }[name]
+    function, _ = ACTIVATIONS[name]
+    np.testing.assert_allclose(function(np.array([z])), expected, rtol=1e-13)
+    if name != "gelu_tanh":  # whose value in float32 is 0, or nearly so
+        single = function(np.array([z], np.float32))
+        np.testing.assert_allclose(single, expected, rtol=2e-5)
 
 
 @settings(deadline=None)
