@@ -236,34 +236,36 @@ class MLP:
             From :func:`reference.dropout.draw_masks`, one for what goes into each layer.
         """
         masks = [None] * len(self.weights) if masks is None else masks
-        affine = zip(self.scales, self.shifts, strict=True)  # of the next layer with a norm
-        running = zip(self.running_means, self.running_variances, strict=True)
         A: list[Array] = []
         Z: list[Array] = []
         N: list[Array] = []
         norms: list[Normalised | None] = []
         for k, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
-            A.append(X if k == 0 else self._activations[k - 1].function(N[k - 1]))
+            below = X if k == 0 else self._activations[k - 1].function(N[k - 1])
             mask = masks[k]
-            if mask is not None:
-                A[k] = A[k] * mask
+            A.append(below if mask is None else below * mask)
             Z.append(A[k] @ W + b)
-            if k == len(self._norms):  # the last layer has neither norm nor activation
-                break
-            norm = self._norms[k]
-            if norm is None:
-                norms.append(None)
-                N.append(Z[k])
-                continue
-            statistics = next(running) if norm == "batch" else None
-            if statistics is None or batch_statistics:
-                normalised = normalise(Z[k], norm)
-            else:
-                normalised = normalise_by(Z[k], *statistics)
-            scale, shift = next(affine)
-            norms.append(normalised)
-            N.append(scale * normalised.Z_hat + shift)
+            if k < len(self._norms):  # the last layer has neither norm nor activation
+                normalised = self._normalise(k, Z[k], batch_statistics)
+                norms.append(normalised)
+                N.append(Z[k] if normalised is None else self._rescale(k, normalised.Z_hat))
         return Forward(A, Z, N, norms, masks)
+
+    def _normalise(self, k: int, Z: Array, batch_statistics: bool) -> Normalised | None:
+        """Ẑ of hidden layer k, if it has a norm."""
+        norm = self._norms[k]
+        if norm is None:
+            return None
+        if norm == "layer" or batch_statistics:
+            return normalise(Z, norm)
+        i = self.layers_with("batch").index(k)
+        return normalise_by(Z, self.running_means[i], self.running_variances[i])
+
+    def _rescale(self, k: int, Z_hat: Array) -> Array:
+        """N = scale ⊙ Ẑ + shift, one scale and one shift for each column."""
+        i = self.layers_with(*AXES).index(k)
+        N: Array = self.scales[i] * Z_hat + self.shifts[i]
+        return N
 
     def backward(self, forward: Forward, dZ: Array) -> Backward:
         """dWₖ = Aₖᵀ dZₖ, dbₖ = Σ dZₖ over samples, dNₖ₋₁ = (dZₖ Wₖᵀ) ⊙ activation'(Nₖ₋₁).
@@ -290,14 +292,12 @@ class MLP:
             mask, normalised = masks[k], norms[k - 1]
             if mask is not None:
                 dA = dA * mask
-            dN = dA * self._activations[k - 1].derivative(N[k - 1])
-            if normalised is None:
-                dZ = dN
-                continue
-            # N = scale ⊙ Ẑ + shift, one scale and one shift for each column
-            dscale.append((dN * normalised.Z_hat).sum(axis=0))
-            dshift.append(dN.sum(axis=0))
-            dZ = normalise_backward(dN * next(scales), normalised, str(self._norms[k - 1]))
+            # Layer k - 1 made what went into layer k.
+            dZ = dN = dA * self._activations[k - 1].derivative(N[k - 1])
+            if normalised is not None:
+                dscale.append((dN * normalised.Z_hat).sum(axis=0))
+                dshift.append(dN.sum(axis=0))
+                dZ = normalise_backward(dN * next(scales), normalised, str(self._norms[k - 1]))
         return Backward(dW[::-1], db[::-1], dscale[::-1], dshift[::-1])
 
     def update_running_statistics(self, forward: Forward) -> None:
