@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -103,10 +103,12 @@ def fit(
     shuffle : bool, default True
         False keeps the samples in their order, as does full-batch descent.
     sample_weight : array-like (n_samples,), optional
-        Factor on each sample's loss, 0 or more. The mean divides by their sum.
+        Factor on each sample's loss, 0 or more. The mean divides by their sum; validation is not
+        weighted.
     class_weight : dict, array-like (n_classes,) or "balanced", optional
         Factor on the loss of each class, as `torch.nn.CrossEntropyLoss`'s weight; on that of each
-        output for a binary loss of several; "balanced": n_samples / (n_classes * count).
+        output for a binary loss of several; "balanced": n_samples / (n_classes * count), counted
+        in what is trained on.
     validation_data : (x, y), optional
         Evaluated after each epoch.
     validation_fraction : float, default 0
@@ -155,17 +157,11 @@ def fit(
     KeyboardInterrupt
         On Ctrl-C, after the step at hand; the model keeps what it has learned.
     """
-    samples, targets = labelled(model, x, y, sample_weight, class_weight)
+    samples, targets = labelled(model, x, y, sample_weight)
     seed = check_integer("seed", seed, 0)
-    rows, validation = _split(
-        model,
-        samples,
-        targets,
-        lambda: targets if class_weight is None else labelled(model, x, y, sample_weight)[1],
-        validation_data,
-        validation_fraction,
-        seed,
-    )
+    rows, validation = _split(model, samples, targets, validation_data, validation_fraction, seed)
+    if class_weight is not None:
+        targets = labelled(model, x, y, sample_weight, class_weight, counted=rows)[1]
     run = _Run(
         model=model,
         samples=samples,
@@ -689,6 +685,7 @@ def labelled(
     sample_weight: Any = None,
     class_weight: Any = None,
     prefix: str = "",
+    counted: NDArray[np.int64] | None = None,
 ) -> tuple[Samples, Targets]:
     """What users hand in, checked."""
     if not isinstance(model, MLP):
@@ -703,6 +700,7 @@ def labelled(
         sample_weight,
         class_weight,
         prefix,
+        counted,
     )
     return samples, targets
 
@@ -711,15 +709,11 @@ def _split(
     model: MLP,
     samples: Samples,
     targets: Targets,
-    unbalanced: Callable[[], Targets],
     validation_data: Any,
     fraction: Any,
     seed: int,
 ) -> tuple[NDArray[np.int64], _Part | None]:
-    """Rows to train on, and what to validate with.
-
-    ``unbalanced`` gives the targets without class weights, which validation leaves out.
-    """
+    """Rows to train on, and what to validate with, without weights."""
     rows = np.arange(samples.count)
     fraction = check_number("validation_fraction", fraction, 0, 1)
     if validation_data is not None:
@@ -740,7 +734,8 @@ def _split(
     elif model.loss.targets == "binary" and targets.rows.shape[1] == 1:
         labels = (targets.rows[:, 0] > 0.5).astype(np.int64)
     held = held_out(labels, samples.count, fraction, seed)
-    return rows[~held], _Part(samples, unbalanced(), rows[held])
+    none = targets.weights[:0]
+    return rows[~held], _Part(samples, replace(targets, weights=none, masses=none), rows[held])
 
 
 def _check_batch_size(batch_size: int | str, n_samples: int) -> int:

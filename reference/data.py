@@ -51,15 +51,19 @@ def check_validation_data(model: MLP, data: Any) -> Data:
     return check_data(model, x, y, prefix="validation_data ")
 
 
-def split(data: Data, fraction: float, seed: int, n_classes: int) -> tuple[Data, Data]:
+def split(model: MLP, data: Data, fraction: float, seed: int) -> tuple[Data, Data]:
     """Training and validation samples: of each class its share is held out, at random.
 
-    Where the targets are no class numbers, the share is of all samples. The order stays. The
+    Where a sample has no class, the share is of all samples. The order stays. The
     generator is that of epoch 0, see :func:`batch_order`.
     """
     rng = np.random.default_rng((seed, 0))
     n = len(data)
-    labels, groups = (data.T, n_classes) if data.T.ndim == 1 else (np.zeros(n, int), 1)
+    labels, groups = np.zeros(n, int), 1
+    if data.T.ndim == 1:
+        labels, groups = data.T, model.layers[-1]
+    elif model.loss.kind == "binary" and data.T.shape[1] == 1:
+        labels, groups = (data.T[:, 0] > 0.5).astype(int), 2
     held_out = np.zeros(n, dtype=bool)
     for label in range(groups):
         rows = rng.permutation(np.flatnonzero(labels == label))

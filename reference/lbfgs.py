@@ -91,7 +91,6 @@ def fit_by_lbfgs(
             batch = measure(model, forward.Z[-1], data.T, data.weights, c)
         if not math.isfinite(batch.loss):
             raise FloatingPointError(f"loss is {batch.loss} at epoch {done}")
-        model.update_running_statistics(forward)
         watch.progress(batch)
         return watch.end_epoch(done, time.perf_counter() - started, batch, optimizer.lr)
 

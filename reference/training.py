@@ -132,7 +132,7 @@ def fit(
                 "validation_fraction and validation_data exclude each other, got "
                 f"validation_fraction {validation_fraction:g}"
             )
-        data, validation = split(data, validation_fraction, seed, model.layers[-1])
+        data, validation = split(model, data, validation_fraction, seed)
     n = len(data)
     rows_a_step = check_batch_size(batch_size, n)
     c = model.loss.check_class_weight(class_weight, data.T, model.layers[-1])
@@ -158,6 +158,7 @@ def fit(
             schedule=schedule, clip_norm=clip_norm, clip_value=clip_value, max_norm=max_norm,
             averaging=averaging, augmentation=augmentation, resume=resume,
             dropout=model.dropout_rates if any(model.dropout_rates) else None,
+            norm=model.norm if model.running_means else None,
         )  # fmt: skip
         return fit_by_lbfgs(model, data, c, optimizer, epochs, watch)
 

@@ -19,8 +19,8 @@ ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 
 
 def _word(x):
-    """The last 32 bits of an integer."""
-    return np.uint32(x) if JIT else int(x) & 0xFFFFFFFF
+    """The last 32 bits of an integer, or of an array of them."""
+    return np.uint32(x) if JIT else x & 0xFFFFFFFF
 
 
 if JIT:
