@@ -75,7 +75,7 @@ class Trainer:
         self._engine: Engine | None = None
         # Teams alone: through an engine the finalizer would keep the model alive, and this.
         self._open: list[Team] = []
-        self._finalizer = weakref.finalize(self, _close, self._open)
+        weakref.finalize(self, _close, self._open)
 
     def __enter__(self) -> Trainer:
         return self

@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -325,3 +326,23 @@ def test_threads_end_when_nobody_holds_the_model(how):
     del model
     gc.collect()
     assert len(threads_alive()) == before
+
+
+USES = {
+    "prediction": lambda model, x, y: model.predict(x),
+    "a predictor": lambda model, x, y: model.predictor(threads=2).predict(x),
+    "fit": lambda model, x, y: fit(model, x, y, epochs=1, threads=2),
+    "evaluation": fastmlp.evaluate,
+    "train_step": fastmlp.train_step,
+    "a trainer": lambda model, x, y: fastmlp.Trainer(model).step(x, y),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_used_model_that_nobody_holds_is_freed(use):
+    model = network()
+    USES[use](model, *problem())
+    held = weakref.ref(model)
+    del model
+    gc.collect()
+    assert held() is None
