@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -328,6 +328,8 @@ def per_layer(
     if value is None or isinstance(value, str) or not hasattr(value, "__len__"):
         checked = check(name, value)
         return checked, (checked,) * hidden
+    if isinstance(value, (Mapping, Set)):
+        raise TypeError(f"{name} must be one value or a sequence, not {shown(value)}")
     items = tuple(check(f"{name}[{k}]", item) for k, item in enumerate(value))
     if len(items) != hidden:
         raise ValueError(

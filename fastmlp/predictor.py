@@ -55,7 +55,9 @@ class Predictor:
         self._quick_rows = min(self._rows, max(BRIEF_PRODUCTS // products, 1))
         self._keep_threads = keep_threads
         self._engines: list[Engine] = []
-        self._finalizer = weakref.finalize(self, _close, self._engines)
+        if keep_threads:
+            # It keeps the engines' model alive, which must not be one that holds this predictor.
+            weakref.finalize(self, _close, self._engines)
 
     def __enter__(self) -> Predictor:
         return self

@@ -10,12 +10,13 @@ from numpy.typing import ArrayLike
 
 from fastmlp.checks import check_integer, check_number
 from fastmlp.model import MLP
-from fastmlp.optimizers import LBFGS, Optimizer
+from fastmlp.optimizers import LBFGS, SGD, Optimizer
 from fastmlp.threads import threads_for
 from fastmlp.training import Evaluation, check_limit, check_optimizer, evaluation_of, labelled
 
 if TYPE_CHECKING:
     from fastmlp.engine.engine import Engine
+    from fastmlp.engine.team import Team
 
 
 class Trainer:
@@ -72,8 +73,9 @@ class Trainer:
             raise ValueError("clip_norm and clip_value cannot both be given: clip by one of them")
         self._threads = threads_for(threads)
         self._engine: Engine | None = None
-        self._open: list[Engine] = []
-        self._finalizer = weakref.finalize(self, _close, self._open)
+        # Teams alone: through an engine the finalizer would keep the model alive, and this.
+        self._open: list[Team] = []
+        weakref.finalize(self, _close, self._open)
 
     def __enter__(self) -> Trainer:
         return self
@@ -155,7 +157,7 @@ class Trainer:
             engine.step = old.step
             engine.state[...] = old.state
             old.team.close()
-        self._engine, self._open[:] = engine, [engine]
+        self._engine, self._open[:] = engine, [engine.team]
         return engine
 
 
@@ -197,6 +199,7 @@ def train_step(
     FloatingPointError
         If the loss is NaN or infinite; the model keeps its parameters.
     """
+    optimizer = SGD() if optimizer is None else optimizer
     settings = (optimizer, seed, clip_norm, clip_value, max_norm, threads)
     kept = getattr(model, "_trainer", None)
     if kept is None or kept[0] != settings:
@@ -218,6 +221,6 @@ def train_step(
     return evaluation
 
 
-def _close(engines: list[Engine]) -> None:
-    for engine in list(engines):
-        engine.team.close()
+def _close(teams: list[Team]) -> None:
+    for team in teams:
+        team.close()

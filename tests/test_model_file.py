@@ -20,6 +20,8 @@ from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.model_file import FORMAT, load, save
 
 ATTRIBUTES = ["layers", "activation", "init", "dtype", "seed", "uint8_scale"]
+LATER = ["loss", "norm", "dropout", "input_dropout"]
+"""Attributes that the files of version 0.1 do not have."""
 
 
 def make(layers=(4, 6, 3), **options):
@@ -27,12 +29,13 @@ def make(layers=(4, 6, 3), **options):
 
 
 def assert_same_model(loaded, model):
-    for attribute in ATTRIBUTES:
+    for attribute in (*ATTRIBUTES, *LATER):
         assert getattr(loaded, attribute) == getattr(model, attribute)
-    arrays = (*loaded.weights, *loaded.biases), (*model.weights, *model.biases)
-    for value, expected in zip(*arrays, strict=True):
-        assert value.dtype == expected.dtype
-        assert value.tobytes() == expected.tobytes()
+    arrays = loaded.state_dict()
+    assert list(arrays) == list(model.state_dict())
+    for name, expected in model.state_dict().items():
+        assert arrays[name].dtype == expected.dtype
+        assert arrays[name].tobytes() == expected.tobytes()
 
 
 def parts(content):
@@ -138,6 +141,81 @@ def test_a_path_may_be_text_a_path_or_bytes(path, kind):
 def test_what_is_no_path_is_refused(value):
     with pytest.raises(TypeError):
         load(value)
+
+
+NETWORKS = {
+    "an activation": {"activation": "gelu_tanh"},
+    "activations": {"activation": ["tanh", "silu"]},
+    "a loss": {"loss": "squared_error"},
+    "a loss with settings": {"loss": fastmlp.CrossEntropy(label_smoothing=0.1)},
+    "huber": {"loss": fastmlp.Huber(delta=0.3)},
+    "binary": {"loss": fastmlp.BinaryCrossEntropy()},
+    "layer norm": {"norm": "layer"},
+    "batch norm": {"norm": "batch"},
+    "both norms": {"norm": ["batch", "layer"]},
+    "one norm": {"norm": [None, "batch"]},
+    "dropout": {"dropout": 0.25, "input_dropout": 0.125},
+    "dropouts": {"dropout": [0.1, 0]},
+    "all of them": {
+        "activation": ["elu", "mish"],
+        "loss": fastmlp.Poisson(),
+        "norm": ["layer", "batch"],
+        "dropout": [0.0, 0.5],
+        "input_dropout": 0.3,
+    },
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", NETWORKS)
+def test_every_setting_of_a_network_survives_the_round_trip(path, case, dtype):
+    rng = np.random.default_rng(0)
+    model = make((4, 6, 5, 3), dtype=dtype, **NETWORKS[case])
+    trained = {name: rng.random(a.shape).astype(dtype) for name, a in model.state_dict().items()}
+    model.load_state_dict(trained)
+    model.save(path)
+    loaded = fastmlp.load(path)
+    assert_same_model(loaded, model)
+    assert repr(loaded) == repr(model)
+    x = rng.standard_normal((30, 4)).astype(dtype)
+    np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
+    loaded.save(path.with_name("again"))
+    assert path.with_name("again").read_bytes() == path.read_bytes()
+
+
+def test_a_batch_norms_arrays_are_in_the_file_under_their_names(path):
+    model = make((4, 6, 5, 3), norm=["batch", "layer"])
+    model.running_means[0] = np.arange(6)
+    model.save(path)
+    tensors = safetensors.numpy.load_file(path)
+    first, second = ("W", "b", "scale", "shift", "mean", "variance"), ("W", "b", "scale", "shift")
+    names = {f"{name}1" for name in first} | {f"{name}2" for name in second} | {"W3", "b3"}
+    assert set(tensors) == names
+    np.testing.assert_array_equal(tensors["mean1"], np.arange(6))
+
+
+def test_a_trained_network_of_all_settings_goes_on_from_its_file(path):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((30, 4)).astype(np.float32), rng.poisson(1.0, (30, 3))
+    model = make((4, 6, 5, 3), **NETWORKS["all of them"])
+    fastmlp.fit(model, x, y, epochs=2, batch_size=7, optimizer=fastmlp.Adam())
+    model.save(path)
+    loaded = fastmlp.load(path)
+    for each in (model, loaded):
+        fastmlp.fit(each, x, y, epochs=2, batch_size=7, optimizer=fastmlp.Adam())
+    assert_same_model(loaded, model)
+
+
+@pytest.mark.parametrize("left_out", [LATER, ["loss"], ["norm", "dropout"]])
+def test_files_of_version_0_1_have_the_defaults(path, content, left_out):
+    description, data = parts(content)
+    header = json.loads(description["__metadata__"][FORMAT])
+    assert list(header) == [*ATTRIBUTES, *LATER]
+    for name in left_out:
+        del header[name]
+    description["__metadata__"][FORMAT] = json.dumps(header)
+    path.write_bytes(join(description, data))
+    assert_same_model(load(path), make())
 
 
 # --- what is no model -----------------------------------------------------------------------------
@@ -314,6 +392,67 @@ WRONG_HEADERS = {
     "scale infinite": with_(uint8_scale=float("inf")),
     "scale nan": with_(uint8_scale=float("nan")),
 }
+
+
+WRONG_SETTINGS = {
+    "activations too few": with_(activation=["relu"]),
+    "activations too many": with_(activation=["relu"] * 3),
+    "activations of numbers": with_(activation=[1, 2]),
+    "activations an object": with_(activation={"relu": "relu", "tanh": "tanh"}),
+    "an unknown activation among them": with_(activation=["relu", "rleu"]),
+    "loss text": with_(loss="cross_entropy"),
+    "loss null": with_(loss=None),
+    "loss empty": with_(loss={}),
+    "loss of a list": with_(loss={"name": ["cross_entropy"]}),
+    "loss unknown": with_(loss={"name": "hinge"}),
+    "loss with settings of another": with_(loss={"name": "cross_entropy", "delta": 1.0}),
+    "loss out of range": with_(loss={"name": "cross_entropy", "label_smoothing": 1.0}),
+    "loss of text": with_(loss={"name": "huber", "delta": "1"}),
+    "norm unknown": with_(norm="group"),
+    "norm a number": with_(norm=3),
+    "norm false": with_(norm=False),
+    "norm an object": with_(norm={"0": "batch"}),
+    "norm none": with_(norm=None),
+    "norm layer": with_(norm="layer"),
+    "norm of other layers": with_(norm=["batch", None]),
+    "norm of batches in all": with_(norm="batch"),
+    "norms too few": with_(norm=["batch"]),
+    "norms too many": with_(norm=[None, "batch", None]),
+    "norms of lists": with_(norm=[None, ["batch"]]),
+    "dropout 2": with_(dropout=2),
+    "dropout 1": with_(dropout=1.0),
+    "dropout negative": with_(dropout=-0.1),
+    "dropout nan": with_(dropout=float("nan")),
+    "dropout null": with_(dropout=None),
+    "dropout text": with_(dropout="0.5"),
+    "dropout true": with_(dropout=True),
+    "dropouts too few": with_(dropout=[0.5]),
+    "dropouts of text": with_(dropout=["0.5", "0.5"]),
+    "input dropout 1": with_(input_dropout=1),
+    "input dropouts": with_(input_dropout=[0.1]),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_SETTINGS)
+def test_a_wrong_setting_is_refused(path, case):
+    make((4, 6, 5, 3), norm=[None, "batch"]).save(path)
+    description, data = parts(path.read_bytes())
+    header = json.loads(description["__metadata__"][FORMAT])
+    WRONG_SETTINGS[case](header)
+    description["__metadata__"][FORMAT] = json.dumps(header)
+    path.write_bytes(join(description, data))
+    assert_refused(path)
+
+
+@pytest.mark.parametrize("name", ["scale1", "shift1", "mean1", "variance1"])
+def test_a_norm_of_another_size_or_not_finite_is_refused(path, name):
+    model = make((4, 6, 3), norm="batch")
+    model.save(path)
+    metadata = parts(path.read_bytes())[0]["__metadata__"]
+    for wrong in (np.ones(5, "f4"), np.ones((1, 6), "f4"), np.full(6, np.nan, "f4")):
+        tensors = model.state_dict() | {name: wrong}
+        safetensors.numpy.save_file(tensors, path, metadata=metadata)
+        assert_refused(path, name)
 
 
 @pytest.mark.parametrize("case", WRONG_HEADERS)

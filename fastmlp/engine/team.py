@@ -108,6 +108,7 @@ class Team:
             for begin in self._begin[:threads]:
                 begin.release()
             self._wait(watch, threads)
+            self._task = None  # or threads that wait would keep its engine alive, and the model
         except BaseException:
             # Ctrl-C may come while only some threads have begun: they must not wait for the rest.
             self._abandon()
