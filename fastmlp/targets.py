@@ -103,8 +103,6 @@ def check_targets(
             weights = masses
         else:
             options[1] = factors
-    if len(masses) and not masses.any():
-        raise ValueError(f"{prefix}sample_weight and class_weight leave no sample a weight above 0")
     return Targets(kind, labels, rows, weights, masses, options)
 
 
@@ -208,8 +206,11 @@ def _check_class_weight(
     if isinstance(class_weight, Mapping):
         values = np.ones(n)
         for key, value in class_weight.items():
-            if isinstance(key, bool) or not isinstance(key, int | np.integer) or not 0 <= key < n:
-                raise ValueError(f"class_weight must have keys 0 ... {n - 1}, not {shown(key)}")
+            message = f"class_weight must have keys 0 ... {n - 1}, not {shown(key)}"
+            if isinstance(key, bool) or not isinstance(key, int | np.integer):
+                raise TypeError(message)
+            if not 0 <= key < n:
+                raise ValueError(message)
             values[key] = _number_of(value)
     else:
         values = as_array(class_weight, "class_weight")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -171,13 +172,13 @@ def fit(
         epochs=check_integer("epochs", epochs, 0),
         batch_size=_check_batch_size(batch_size, len(rows)),
         optimizer=check_optimizer(optimizer, model),
-        schedule=_check_kind("schedule", schedule, Schedule) or Constant(),
+        schedule=_check_schedule(schedule),
         seed=seed,
         shuffle=check_flag("shuffle", shuffle),
         metrics=_check_metrics(metrics, model, validation is not None),
         averaging=_check_kind("averaging", averaging, Averaging),
         augmentation=_check_kind("augmentation", augmentation, Augmentation),
-        max_seconds=None if max_seconds is None else check_positive("max_seconds", max_seconds),
+        max_seconds=None if max_seconds is None else check_number("max_seconds", max_seconds, 0),
         target_accuracy=_check_target(target_accuracy, model, validation is not None),
         callbacks=check_callbacks(callbacks),
         clip_norm=check_limit("clip_norm", clip_norm),
@@ -202,6 +203,12 @@ def fit(
     for callback in run.callbacks:
         callback.on_train_end(model, run.history)
     return run.history
+
+
+def _text_of(setting: Any) -> str:
+    """``repr``; of an object of another's class its name, not its place in memory."""
+    plain = setting is None or isinstance(setting, float) or is_dataclass(setting)
+    return repr(setting) if plain else type(setting).__qualname__
 
 
 class _Part(NamedTuple):
@@ -253,7 +260,8 @@ class _Run:
     def check_combinations(self) -> None:
         """ValueError for settings of which each is allowed, but not together."""
         validated = self.validation is not None
-        self.schedule.check(self.epochs, self.steps_per_epoch, validated)
+        if hasattr(self.schedule, "check"):
+            self.schedule.check(self.epochs, self.steps_per_epoch, validated)
         if self.clip_norm is not None and self.clip_value is not None:
             raise ValueError("clip_norm and clip_value cannot both be given: clip by one of them")
         if self.augmentation is not None and (self.augmentation.n_features != self.model.layers[0]):
@@ -326,7 +334,7 @@ class _Run:
         del network["init"], network["seed"]  # its parameters are those of the state
         return {
             **{name: repr(value) for name, value in network.items()},
-            **{name: repr(getattr(self, name)) for name in (*names, *limits)},
+            **{name: _text_of(getattr(self, name)) for name in (*names, *limits)},
             "batch_size": str(self.batch_size),
             "shuffle": str(self.shuffle),
             "samples": str(len(self.rows)),
@@ -554,6 +562,9 @@ class _Run:
                 for callback in self.callbacks:
                     callback.on_epoch_begin(self.model, self.epoch + 1)
             totals[:] = [self.engine.gradients_of(self.samples, self.targets, self.rows)]
+            if not self.epoch and not math.isfinite(totals[0].loss):
+                # Later on it may be a trial of the line search, which then takes a shorter step.
+                raise FloatingPointError(f"loss is {totals[0].loss} at epoch 1, before any step")
             gradients = parameter_views(self.engine.gradients, self.model.places)
             return totals[0].mean_loss, {name: gradients[name] for name in names}
 
@@ -770,6 +781,20 @@ def _check_kind(name: str, value: Any, kind: type) -> Any:
         hint = f" such as {example}" if example else ""
         raise TypeError(f"{name} must be a fastmlp {kind.__name__}{hint}, not {shown(value)}")
     return value
+
+
+def _check_schedule(schedule: Any) -> Schedule:
+    """A schedule, which need not be one by class; Constant() for None."""
+    if schedule is None:
+        return Constant()
+    for method in ("start", "rates", "epoch_ended"):
+        if not callable(getattr(schedule, method, None)):
+            raise TypeError(
+                f"schedule must be a fastmlp Schedule such as Cosine(), or have its method {method}"
+                f", not {shown(schedule)}"
+            )
+    checked: Schedule = schedule
+    return checked
 
 
 def _check_metrics(metrics: Any, model: MLP, validated: bool) -> tuple[str, ...]:

@@ -121,6 +121,8 @@ class TrainingState:
         What the schedule remembers.
     parameters : dict of arrays
         The arrays that were trained, by name; where an average was made, the model ends with that.
+    epochs : list of Epoch
+        The records of the epochs that are done.
     """
 
     epoch: int = 0
@@ -129,6 +131,7 @@ class TrainingState:
     averaging: Average | None = None
     schedule: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, Array] = field(default_factory=dict)
+    epochs: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

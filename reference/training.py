@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .augmentation import Augmentation
-from .averaging import Averaging, averaged
+from .averaging import SWA, Averaging, averaged
 from .callbacks import Callback, check_callbacks, check_needs
 from .data import Data, check_data, check_validation_data, split
 from .evaluation import Evaluation
@@ -152,6 +152,10 @@ def fit(
     schedule = _check_schedule(schedule, epochs, steps_per_epoch, validation is not None)
     if averaging is not None and not isinstance(averaging, Averaging):
         raise TypeError(f"averaging must be an EMA, an SWA or None, got {shown(averaging)}")
+    if isinstance(averaging, SWA) and averaging.start_epoch > epochs > 0:
+        raise ValueError(
+            f"averaging starts in epoch {averaging.start_epoch}, after epochs={epochs}"
+        )
     watch = Watch(model, callbacks, validation, metrics, max_seconds, target_accuracy)
     if isinstance(optimizer, LBFGS):
         _refuse_with_lbfgs(
@@ -166,6 +170,7 @@ def fit(
     state = start(model, plan, {} if schedule is None else schedule.start())
     if resume is not None:
         state = _resumed(model, resume, state)
+        watch.history.epochs = list(state.epochs)
     lr = plan.optimizer.lr
     watch.begin(epochs, n)
     for epoch in range(state.epoch + 1, epochs + 1):
@@ -184,7 +189,7 @@ def fit(
             schedule.epoch_ended(state.schedule, watch.history.epochs[-1])
         if is_last:
             break
-    state.parameters = model.state_dict()
+    state.parameters, state.epochs = model.state_dict(), list(watch.history.epochs)
     watch.history.state = state
     if state.averaging is not None and state.averaging.count:
         model.load_state_dict(state.averaging.arrays)
