@@ -548,7 +548,6 @@ class _Run:
 
     def _minimize(self) -> None:
         """L-BFGS: an iteration stands for an epoch."""
-        from fastmlp.engine.engine import NonFiniteLossError
         from fastmlp.lbfgs import minimize
 
         last = {"since": time.perf_counter(), "begun": 0.0}
@@ -562,9 +561,12 @@ class _Run:
                 for callback in self.callbacks:
                     callback.on_epoch_begin(self.model, self.epoch + 1)
             totals[:] = [self.engine.gradients_of(self.samples, self.targets, self.rows)]
+            # Later on it may be a trial of the line search, which then takes a shorter step.
             if not self.epoch and not math.isfinite(totals[0].loss):
-                # Later on it may be a trial of the line search, which then takes a shorter step.
-                raise FloatingPointError(f"loss is {totals[0].loss} at epoch 1, before any step")
+                raise FloatingPointError(
+                    "the loss is NaN or infinite before the first step; try to scale the input to "
+                    "about [0, 1]"
+                )
             gradients = parameter_views(self.engine.gradients, self.model.places)
             return totals[0].mean_loss, {name: gradients[name] for name in names}
 
@@ -576,19 +578,13 @@ class _Run:
 
         views = parameter_views(self.model.parameters, self.model.places)
         assert isinstance(self.optimizer, LBFGS)
-        try:
-            minimize(
-                self.optimizer,
-                {name: views[name] for name in names},
-                loss_and_gradients,
-                iteration_ended,
-                self.epochs,
-            )
-        except NonFiniteLossError:
-            raise FloatingPointError(
-                f"the loss became NaN or infinite in epoch {self.epoch + 1}; the parameters are "
-                "those before it; scale the input to about [0, 1]"
-            ) from None
+        minimize(
+            self.optimizer,
+            {name: views[name] for name in names},
+            loss_and_gradients,
+            iteration_ended,
+            self.epochs,
+        )
 
 
 @contextlib.contextmanager

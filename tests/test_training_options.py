@@ -597,7 +597,7 @@ def test_an_iteration_of_lbfgs_is_an_epoch_that_callbacks_may_end(api):
 def test_lbfgs_does_not_start_where_the_loss_is_not_finite(api):
     model, x, y = make(api)
     model.weights[-1][...] = math.nan
-    with pytest.raises(FloatingPointError, match=r"^loss is nan at epoch 1"):
+    with pytest.raises(FloatingPointError, match=r"loss is (nan|NaN)"):
         api.fit(model, x, y, optimizer=api.LBFGS())
 
 
