@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 import pytest
+import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastmlp.engine.layout import aligned_zeros, parameter_layout, parameter_views, row_stride
 from fastmlp.engine.step import share
-from fastmlp.kernels import activations, gather, losses, updates
+from fastmlp.kernels import activations, dropout, gather, losses, simd, updates
 from fastmlp.kernels.calls import (
     address,
     call_epilogue,
@@ -430,3 +431,102 @@ def test_parameter_rows_start_cache_lines_and_never_repeat_at_4096_bytes(layers,
         view += 1
     # No two parameters share a place, and all lie in the buffer.
     assert buffer.sum() == sum(view.size for view in views.values())
+
+
+# --- functions that vectors need and LLVM lacks ---------------------------------------------------
+
+
+@jitted
+def apply_function(T, D, which):
+    for j in range(0, T.shape[1], simd.lanes(T)):
+        x = simd.load(T, 0, j)
+        if which == 0:
+            simd.store(D, 0, j, simd.exp(x))
+        elif which == 1:
+            simd.store(D, 0, j, simd.expm1(x))
+        elif which == 2:
+            simd.store(D, 0, j, simd.log1p(x))
+        else:
+            simd.store(D, 0, j, simd.erfcx(x))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("which", "exact", "low", "high"),
+    [
+        (0, np.exp, -87, 88),
+        (1, np.expm1, -87, 0),
+        (1, np.expm1, -1e-3, 0),
+        (2, np.log1p, 0, 1),
+        (2, np.log1p, 0, 1e-6),
+        (3, scipy.special.erfcx, 0, 3),
+        (3, scipy.special.erfcx, 0, 1000),
+    ],
+)
+def test_functions_are_right_to_a_few_units_of_the_last_place(which, exact, low, high, dtype):
+    x = np.linspace(low, high, 16 * 4096).astype(dtype)[None]
+    D = np.empty_like(x)
+    apply_function(as_view(x), as_view(D), which)
+    expected = exact(x.astype(float))
+    error = np.abs(D / np.where(expected == 0, 1, expected) - (expected != 0))
+    assert error.max() <= 8 * EPS[dtype]
+
+
+@pytest.mark.parametrize("name", activations.ACTIVATIONS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_activations_equal_their_equations_and_leave_the_slope_they_promise(name, dtype):
+    from reference.activations import ACTIVATIONS
+
+    kind = np.dtype(dtype)
+    z = np.concatenate([np.linspace(-30, 30, 6001), [-1e4, 1e4, -1e-6, 1e-6, 0.0]])
+    z = np.resize(z, (7, 859)).astype(dtype)
+    T, D, M, slope = (padded(z, fill=0) for _ in range(4))
+    h = as_view(np.zeros((1, updates.HYPERPARAMETERS), dtype))
+    activation = activations.ACTIVATIONS[name]
+    M[...] = np.nan
+    run_epilogue(address(activation.function, epilogue_arguments, kind), T, D, M, h)
+    exact = z.astype(float)
+    size = np.maximum(np.abs(ACTIVATIONS[name].function(exact)), 1)
+    assert (np.abs(D - ACTIVATIONS[name].function(exact)) <= 16 * EPS[dtype] * size).all()
+    T[...] = 1
+    companion = M if activation.leaves_slope else D
+    run_epilogue(address(activation.derivative, epilogue_arguments, kind), T, slope, companion, h)
+    np.testing.assert_allclose(
+        slope, ACTIVATIONS[name].derivative(exact), rtol=0, atol=64 * EPS[dtype]
+    )
+
+
+@jitted
+def flip_coins(A, key0, key1, row, threshold):
+    for j in range(0, A.shape[1], simd.lanes(A)):
+        first, second = dropout.coins(A, key0, key1, row, j, threshold)
+        simd.store(A, 0, j, first)
+        simd.store(A, 1, j, second)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("threshold", [1, 2**31, 3_000_000_000])
+def test_coins_are_the_words_of_the_reference(threshold, dtype):
+    from reference.random import stream_key, threefry
+
+    A = np.empty((2, 64), dtype)
+    key = stream_key(3, step=7, stream=2)
+    flip_coins(as_view(A), int(key[0][0]), int(key[1][0]), 5, threshold)
+    words = threefry(key, (np.array([5], np.uint32), np.arange(64, dtype=np.uint32)))
+    np.testing.assert_array_equal(A, [word >= threshold for word in words])
+
+
+def test_momentum_that_fades_is_never_subnormal_and_python_keeps_its_numbers():
+    import fastmlp
+
+    tiny = np.finfo(np.float32).tiny
+    model = fastmlp.MLP([4, 3, 2])
+    x, y = np.eye(4, dtype=np.float32)[:2], np.array([0, 1])
+    with fastmlp.Trainer(model, fastmlp.SGD(momentum=0.5), threads=1) as trainer:
+        trainer.step(x, y)
+        state = trainer._engine.state
+        assert np.abs(state).max() > 1e-3
+        for _ in range(140):  # 0.5**126 = 1e-38
+            trainer.step(np.zeros_like(x), y)
+    assert not JIT or ((state == 0) | (np.abs(state) >= tiny)).all()
+    assert np.float32(tiny) / 2 > 0

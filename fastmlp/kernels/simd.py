@@ -335,9 +335,14 @@ def _numpy_erfcx(x: np.ndarray) -> np.ndarray:
     return np.polynomial.polynomial.polyval(2 * t - 1, coefficients) * t
 
 
+def _numpy_exp(x: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # infinity is meant
+        return np.exp(x)
+
+
 maximum = _elementwise(2, np.maximum, _emit_maximum)
 minimum = _elementwise(2, np.minimum, _emit_minimum)
-exp = _elementwise(1, np.exp, _emit_exp)
+exp = _elementwise(1, _numpy_exp, _emit_exp)
 expm1 = _elementwise(1, np.expm1, _emit_expm1)
 log1p = _elementwise(1, np.log1p, _emit_log1p)
 erfcx = _elementwise(1, _numpy_erfcx, _emit_erfcx)
