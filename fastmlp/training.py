@@ -669,9 +669,9 @@ def loss_and_gradients(
 
 def _phase_seconds(engine: Engine) -> dict[str, float]:
     """Seconds of the engine's last job in each phase, the mean over the threads that took part."""
-    from fastmlp.engine import step
+    from fastmlp.engine.records import BACKWARD, FORWARD, GATHER, HEAD, UPDATE, WAIT
 
-    columns = (step.GATHER, step.FORWARD, step.HEAD, step.BACKWARD, step.UPDATE, step.WAIT)
+    columns = (GATHER, FORWARD, HEAD, BACKWARD, UPDATE, WAIT)
     seconds = engine.phase_seconds()[:, columns]
     each = seconds.sum(axis=1)
     # Those that take part do so for the whole time; others have had no part, or a short one.

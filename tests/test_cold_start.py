@@ -156,7 +156,7 @@ print(trace(np.eye(3)))
 
 
 def test_kernels_without_wrappers_refuse_python_with_a_type_error():
-    from fastmlp.engine.step import share
+    from fastmlp.engine.access import share
     from fastmlp.kernels.simd import JIT
     from tests.jitted import jitted
 

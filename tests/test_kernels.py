@@ -8,8 +8,8 @@ import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastmlp.engine.access import share
 from fastmlp.engine.layout import aligned_zeros, parameter_layout, parameter_views, row_stride
-from fastmlp.engine.step import share
 from fastmlp.kernels import activations, dropout, gather, losses, simd, updates
 from fastmlp.kernels.calls import (
     address,

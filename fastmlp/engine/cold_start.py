@@ -21,7 +21,7 @@ import numba
 import numpy as np
 
 from fastmlp.engine import step
-from fastmlp.engine.plan import JOB, LAYER
+from fastmlp.engine.records import JOB, LAYER
 from fastmlp.kernels import calls
 from fastmlp.kernels.compilation import kernel_cache
 from fastmlp.kernels.simd import JIT

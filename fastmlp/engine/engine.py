@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.engine import step
+from fastmlp.engine import extras, records, step
 from fastmlp.engine.cold_start import compile_step
 from fastmlp.engine.layout import BRIEF_PRODUCTS, aligned_zeros
 from fastmlp.engine.plan import Workspace
 from fastmlp.engine.team import Team
 from fastmlp.kernels import activations, gather, losses
-from fastmlp.kernels import limits as parts
 from fastmlp.kernels.augment import augment, scratch_items, settings_of
 from fastmlp.kernels.calls import (
     address,
@@ -23,7 +22,6 @@ from fastmlp.kernels.calls import (
     epilogue_arguments,
     gather_arguments,
     head_arguments,
-    part_arguments,
     product_arguments,
 )
 from fastmlp.kernels.product import product
@@ -217,34 +215,31 @@ class Engine:
         job = self.workspace.job
         settings = settings_of(augmentation)
         job.augment_columns = settings.shape[1]
-        job.augment_items = -(-scratch_items(settings) // step.LINE_ITEMS) * step.LINE_ITEMS
+        job.augment_items = -(-scratch_items(settings) // records.LINE_ITEMS) * records.LINE_ITEMS
         scratch = aligned_zeros(
             threads * int(self.workspace.jobs["augment_items"][0]), np.dtype(np.float64)
         )
         job.augment_settings, job.augment_scratch = settings.ctypes.data, scratch.ctypes.data
         job.augment = address(augment, augment_arguments, self.model.dtype)
+        job.change_images = self.workspace.extra(extras.change_images)
         self._augmenting = settings, scratch  # their addresses do not keep them alive
 
     def _limit(self, limits: UpdateLimits) -> None:
         """Turn on what ``limits`` asks for."""
         job, settings = self.workspace.job, self.workspace.buffers["settings"]
-        dtype = self.model.dtype
         if limits.clip_norm is not None or limits.clip_value is not None:
-            job.clipping = job.whole_gradients = 1
-            settings[step.CLIP_NORM] = limits.clip_norm or np.inf
-            settings[step.CLIP_VALUE] = limits.clip_value or np.inf
-            job.row_squares = address(parts.row_squares, part_arguments, dtype)
-            job.clipper = address(parts.clip, part_arguments, dtype)
+            settings[records.CLIP_NORM] = limits.clip_norm or np.inf
+            settings[records.CLIP_VALUE] = limits.clip_value or np.inf
+            job.apply_whole = self.workspace.extra(extras.apply_whole)
             self._need_gradients()
         if limits.max_norm is not None:
-            job.limiting, settings[step.MAX_NORM] = 1, limits.max_norm
-            job.limit_columns = address(parts.limit_columns, part_arguments, dtype)
+            settings[records.MAX_NORM] = limits.max_norm
+            job.constrain = self.workspace.extra(extras.constrain)
         if limits.average_decay is not None:
-            self.average = aligned_zeros(len(self.model.parameters), dtype)
-            job.averaging, settings[step.DECAY] = 1, limits.average_decay
+            self.average = aligned_zeros(len(self.model.parameters), self.model.dtype)
+            settings[records.DECAY] = limits.average_decay
             job.average = self.average.ctypes.data
-            job.averager = address(parts.average, part_arguments, dtype)
-        job.after_update = job.whole_gradients or job.limiting or job.averaging
+            job.average_weights = self.workspace.extra(extras.average_weights)
 
     def __enter__(self) -> Engine:
         return self
@@ -272,7 +267,7 @@ class Engine:
             done = self._choose_threads(samples, targets, order, batch_size, rates)
         arguments = samples, targets, order[done:], batch_size
         rates = rates[done // batch_size :] if len(rates) > 1 else rates
-        return self._run(step.TRAIN, *arguments, rates=rates, watch=watch, resumed=done > 0)
+        return self._run(records.TRAIN, *arguments, rates=rates, watch=watch, resumed=done > 0)
 
     def _choose_threads(
         self,
@@ -301,7 +296,7 @@ class Engine:
             before = int(self._clocks[0].sum()) if k else 0
             part = order[k * count : (k + 1) * count]
             some = rates[k * steps : (k + 1) * steps] if len(rates) > 1 else rates
-            self._run(step.TRAIN, samples, targets, part, batch_size, rates=some, resumed=k > 0)
+            self._run(records.TRAIN, samples, targets, part, batch_size, rates=some, resumed=k > 0)
             ticks[threads].append(int(self._clocks[0].sum()) - before)
         self.workspace.use(min(candidates, key=lambda threads: min(ticks[threads])))
         return segments * count
@@ -311,19 +306,19 @@ class Engine:
     ) -> Totals:
         """Gradients of the mean loss over ``order``, or all, into the buffer ``gradients``."""
         self._need_gradients()
-        return self._run(step.GRADIENT, samples, targets, order)
+        return self._run(records.GRADIENT, samples, targets, order)
 
     def score(
         self, samples: Samples, targets: Targets, order: NDArray[np.int64] | None = None
     ) -> Totals:
         """Sums of loss and hits over the samples of ``order``, or all."""
-        return self._run(step.SCORE, samples, targets, order)
+        return self._run(records.SCORE, samples, targets, order)
 
     def outputs(
         self, samples: Samples, order: NDArray[np.int64], head: str, out: NDArray[Any]
     ) -> None:
         """What ``head`` makes of the samples of ``order``, into ``out`` (len(order), n_outputs)."""
-        self._run(step.PREDICT, samples, None, order, output=head, out=out)
+        self._run(records.PREDICT, samples, None, order, output=head, out=out)
 
     def predict(self, samples: Samples, head: str, out: NDArray[Any], threads: int) -> bool:
         """What ``head`` (of `losses.OUTPUTS`) makes of every sample, into ``out``.
@@ -333,7 +328,7 @@ class Engine:
         self.bound = None
         self.workspace.use(min(threads, self.team.threads))
         try:
-            self._run(step.PREDICT, samples, output=head, out=out)
+            self._run(records.PREDICT, samples, output=head, out=out)
         except NonFiniteLossError:
             return False
         finally:
@@ -343,7 +338,7 @@ class Engine:
     def bind(self, samples: Samples, head: str) -> None:
         """Make ready for `predict_bound` of arrays like that of ``samples``."""
         order = np.arange(self.workspace.chunk_rows)
-        self._prepare(step.PREDICT, samples, None, order, len(order), output=head)
+        self._prepare(records.PREDICT, samples, None, order, len(order), output=head)
         self._alive = (order,)
         self.workspace.use(1)
         self.team.clear()
@@ -361,11 +356,11 @@ class Engine:
 
     def compile(self, samples: Samples, targets: Targets) -> None:
         """Compile what `train` needs, or load it from the cache, without a step."""
-        self._prepare(step.TRAIN, samples, targets, NOTHING, 1)
+        self._prepare(records.TRAIN, samples, targets, NOTHING, 1)
         self._call(0)
 
     def phase_seconds(self) -> NDArray[np.float64]:
-        """Seconds of the last job by thread and phase: (threads, step.PHASES)."""
+        """Seconds of the last job by thread and phase: (threads, records.PHASES)."""
         clocks = self._clocks
         total = clocks.sum(axis=1).max()
         return clocks * (self._seconds / total if total else 0.0)
@@ -395,7 +390,7 @@ class Engine:
             self._progress[:] = 0
             self._clocks[:] = 0
             self._seconds = 0.0
-        before = int(self._progress[step.STEPS])
+        before = int(self._progress[records.STEPS])
         start = time.perf_counter()
         self.team.run(
             self._call,
@@ -406,10 +401,10 @@ class Engine:
         self._seconds += time.perf_counter() - start
         if self._seconds > CALIBRATION_SECONDS:
             self.team.calibrate(float(self._clocks[0].sum()) / self._seconds)
-        steps = int(self._progress[step.STEPS])
+        steps = int(self._progress[records.STEPS])
         if self.team.cells[FAILED]:
             raise NonFiniteLossError(steps)
-        if mode == step.TRAIN:
+        if mode == records.TRAIN:
             self.step += steps - before
         return self._totals()
 
@@ -430,7 +425,7 @@ class Engine:
         """Make ``workspace.job`` the job of `_call`."""
         dtype, job = self.model.dtype, self.workspace.job
         hyper = np.zeros((1, 1, HYPERPARAMETERS), dtype=dtype)
-        if mode == step.TRAIN and self.optimizer is not None and rates is not None:
+        if mode == records.TRAIN and self.optimizer is not None and rates is not None:
             count = -(-len(order) // batch_size)
             steps = self.step + np.arange(1, count + 1)
             with np.errstate(over="ignore"):  # an infinite rate shows in the loss
@@ -480,15 +475,15 @@ class Engine:
 
     @property
     def _clocks(self) -> NDArray[np.int64]:
-        return self.workspace.buffers["clocks"].reshape(-1, step.PHASES)
+        return self.workspace.buffers["clocks"].reshape(-1, records.PHASES)
 
     def _totals(self) -> Totals:
         progress = self._progress
         return Totals(
-            int(progress[step.SAMPLES]),
-            float(progress[step.LOSS_SUM]),
-            int(progress[step.HITS]),
-            float(progress[step.MASS]),
+            int(progress[records.SAMPLES]),
+            float(progress[records.LOSS_SUM]),
+            int(progress[records.HITS]),
+            float(progress[records.MASS]),
         )
 
     def _need_gradients(self) -> None:

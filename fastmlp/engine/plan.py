@@ -3,159 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from fastmlp.engine import extras
 from fastmlp.engine.layout import CHUNK_ROWS, LayerLayout, aligned_zeros, row_stride
-from fastmlp.engine.step import (
-    BATCH_NORM,
+from fastmlp.engine.records import (
     FIRST_LAYER,
     INPUT_SCALE,
-    LAYER_NORM,
+    JOB,
+    LAYER,
     LINE_ITEMS,
     NUMBERS,
     PHASES,
     PROGRESS_ITEMS,
 )
-from fastmlp.kernels import activations, norms
-from fastmlp.kernels.calls import (
-    address,
-    epilogue_arguments,
-    part_arguments,
-    product_arguments,
-)
-from fastmlp.kernels.dropout import draw_mask
+from fastmlp.kernels import activations
+from fastmlp.kernels.calls import address, epilogue_arguments, product_arguments
 from fastmlp.kernels.product import SCRATCH_BYTES, product
 from fastmlp.kernels.target import TARGET
 from fastmlp.kernels.tile import MASK_BITS, TILE_ROWS, TILE_VECTORS
-
-_LAYER_FIELDS = (
-    "n_in",
-    "n_out",
-    # Places are offsets of a matrix's first item in its buffer, strides the items from row to row.
-    "W",
-    "W_stride",
-    "A",
-    "A_stride",
-    "out",
-    "out_stride",
-    "dZ",
-    "dZ_stride",
-    "companion",  # of the activation and its derivative, laid out as out
-    "mask",  # of dropout, laid out as out
-    "slope",  # f'(Z) times the mask, laid out as out
-    "H",  # the normalised Z, laid out as out
-    "dN",  # the gradient of the loss by the norm's output, laid out as out
-    "statistics",  # of the batch, (4, n_out), rows as out's; of layer norm (rows, 1)
-    "masked_percent",  # of non-zeros, below which products follow the masks,
-    "masked_rows",  # and dW from this many rows of the batch on
-    "norm",  # NO_NORM, LAYER_NORM or BATCH_NORM
-    "W_group",  # row of the step's hyperparameters for W,
-    "other_group",  # and for all below it
-    "keep_threshold",  # of dropout's words; 0 where none is dropped
-    # Addresses of kernels.
-    "product_epilogue",  # the activation, unless a norm comes first
-    "activation",
-    "derivative",
-    "normalise",
-    "normalise_backward",
-)
-
-LAYER = np.dtype((np.record, [(name, np.int64) for name in _LAYER_FIELDS]))
-"""One layer's sizes, places and kernels."""
-
-_JOB_FIELDS = (
-    "mode",
-    "threads",
-    "rows",  # of the order, which is cut into batches, and these into chunks
-    "batch_size",
-    "chunk_rows",
-    # Addresses of buffers of the model's dtype, unless said otherwise.
-    "params",  # W_1, b_1, W_2, ...
-    "gradients",  # laid out as params
-    "state",  # the optimiser's; each row of params stands for ``planes`` rows of it
-    "average",  # running mean of params, laid out as them
-    "work",  # activations and dZ of one chunk
-    "scratch",  # for products: scratch_items for each thread
-    "squares",  # scratch for transposed matrices: 2 of square_rows for each thread
-    "row_masks",  # int64, see `masks`: where the chunk's X is not zero
-    "column_masks",  # the same by columns
-    "found",  # float64, see `gather`: a line for each thread
-    "scores",  # loss and hit of each row of the chunk
-    "zeros",
-    "one",
-    "source",  # int64 (n_arrays, 2), see `gather`
-    "labels",  # int64 (n_labels,)
-    "targets",  # (n_targets, n_outputs)
-    "weights",  # (n_weights,) of the samples
-    "masses",  # (n_masses,): what they count in the mean
-    "options",  # (2, option_stride), see `losses`
-    "settings",  # see SETTINGS
-    "augment_settings",  # float64 (augment_columns,), see `augment`
-    "augment_scratch",  # float64: augment_items for each thread
-    "numbers",  # int64 (threads, NUMBERS), see `step.NUMBERS`
-    "row_norms",  # sum of squares of each row of the gradients
-    "order",  # int64 (rows,): the samples, in the order of the epoch
-    "out",  # (rows, n_out): what PREDICT writes
-    "cells",  # int64, see `sync`
-    "shares",  # int64 (threads + 1,): see `step.shares_of`
-    "progress",  # float64 (PROGRESS_ITEMS,)
-    "clocks",  # int64 (threads, PHASES)
-    # Sizes of these.
-    "planes",
-    "scratch_items",
-    "square_rows",
-    "row_words",
-    "row_mask_stride",
-    "column_mask_stride",
-    "score_stride",
-    "option_stride",
-    "param_items",
-    "augment_columns",
-    "augment_items",
-    "n_arrays",
-    "n_labels",
-    "n_targets",
-    "n_weights",
-    "n_masses",
-    "groups",  # rows of hyperparameters to a step
-    "input_mask",  # place of dropout's mask of X in ``work``
-    # Switches.
-    "meeting",  # whether threads without rows meet the others in a barrier of batch norm
-    "after_update",  # whether any of the next four is on
-    "whole_gradients",  # whether an update waits for the whole gradient, to clip it
-    "clipping",
-    "limiting",  # whether columns of W are kept below a norm
-    "averaging",
-    "input_threshold",  # of dropout's words for X; 0 where none is dropped
-    # What random words are made from: two words of the seed, the number of the first step.
-    "key0",
-    "key1",
-    "first_step",
-    # Addresses of kernels, see `calls`.
-    "gather",
-    "head",
-    "product",
-    "update",
-    "store",
-    "augment",  # 0 for none
-    "times",
-    "draw_mask",
-    "batch_statistics",
-    "move_statistics",
-    "batch_sums",
-    "row_squares",
-    "clipper",
-    "limit_columns",
-    "averager",
-    "idle_at_zero",  # whether ``update`` changes nothing where dW = 0
-)
-
-JOB = np.dtype(
-    (np.record, [*((name, np.int64) for name in _JOB_FIELDS), ("input_scale", np.float64)])
-)
-"""All that the threads of a team work on."""
 
 CHUNK_PRODUCTS = 8_000_000_000
 """Most rows times parameters of a chunk, if that leaves 64 rows: half a second of two threads,
@@ -192,6 +60,7 @@ class Workspace:
         self.chunk_rows = min(rows, most)
         self.grows = whole_batches or self.chunk_rows < most
         self.layers = np.zeros(len(places), dtype=LAYER)
+        self.dtype = dtype
         self._items = 0
         inputs = self._place(places[0].n_in, dtype)
         input_mask = self._place(places[0].n_in, dtype)[0] if input_dropout else 0
@@ -247,11 +116,14 @@ class Workspace:
         self.buffers["settings"][INPUT_SCALE:] = [1 / (1 - p) for p in dropouts]
         if any(dropouts):
             job.times = address(activations.times, epilogue_arguments, dtype)
-            job.draw_mask = address(draw_mask, part_arguments, dtype)
-        if job.meeting:
-            job.batch_statistics = address(norms.batch_statistics, part_arguments, dtype)
-            job.move_statistics = address(norms.move_statistics, part_arguments, dtype)
-            job.batch_sums = address(norms.batch_sums, part_arguments, dtype)
+        if any(dropouts[1:]):
+            job.drop = self.extra(extras.drop)
+        if input_dropout:
+            job.drop_inputs = self.extra(extras.drop_inputs)
+
+    def extra(self, kernel: Callable[..., None]) -> int:
+        """Address of one of `extras`."""
+        return address(kernel, extras.extra_arguments, self.dtype)
 
     def use(self, threads: int) -> None:
         """Let ``threads`` threads, of those that there is room for, take part in the next job."""
@@ -280,9 +152,8 @@ class Workspace:
         if leaves_slope:
             layer.companion, _ = self._place(place.n_out, dtype)
         if place.norm:
-            layer.norm, *kernels = NORMS[place.norm]
-            layer.normalise, layer.normalise_backward = (
-                address(kernel, part_arguments, dtype) for kernel in kernels
+            layer.normalise, layer.normalise_backward, layer.end_batch = (
+                self.extra(kernel) if kernel else 0 for kernel in extras.NORMS[place.norm]
             )
             layer.H, _ = self._place(place.n_out, dtype)
             layer.dN, _ = self._place(place.n_out, dtype)
@@ -302,13 +173,6 @@ class Workspace:
         place = self._items
         self._items += max(self.chunk_rows, least_rows) * stride
         return place, stride
-
-
-NORMS = {
-    "layer": (LAYER_NORM, norms.layer_norm, norms.layer_norm_backward),
-    "batch": (BATCH_NORM, norms.batch_norm, norms.batch_norm_backward),
-}
-"""Number of a norm, its kernel and that of its gradient."""
 
 
 def keep_threshold(dropout: float) -> int:

@@ -8,30 +8,77 @@ A batch larger than the workspace is cut into chunks of rows. dW of one chunk st
 chunk before left in the gradient buffer, which is one and the same chain of sums (see `tile`): the
 cut changes no bit either.
 
-``job`` is a record of `plan.JOB`, ``layers`` are records of `plan.LAYER`; ``p`` is one of them.
+What not every network has is in `extras`. ``job`` is a record of `records.JOB`, ``layers`` are
+records of `records.LAYER`; ``p`` is one of them.
 """
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-
+from fastmlp.engine.access import (
+    BIAS,
+    SCALE,
+    SHIFT,
+    beside,
+    column_masks,
+    densest,
+    errors,
+    found_in,
+    inputs,
+    no_companion,
+    no_masks,
+    nothing,
+    outputs,
+    row_below,
+    row_masks,
+    scores_of,
+    share,
+    shares_of,
+    state_of,
+    weights,
+)
+from fastmlp.engine.records import (
+    BACKWARD,
+    BEGIN,
+    END,
+    FIRST_ROW,
+    FLOAT64,
+    FORWARD,
+    GATHER,
+    GRADIENT,
+    HEAD,
+    HITS,
+    INT64,
+    LAYER_INDEX,
+    LOSS_SUM,
+    MASS,
+    NUMBERS,
+    PHASES,
+    PREDICT,
+    PROGRESS_ITEMS,
+    ROWS,
+    SAMPLES,
+    SCORE,
+    STEP,
+    STEPS,
+    THREAD,
+    TRAIN,
+    UPDATE,
+    WAIT,
+)
 from fastmlp.kernels.calls import (
-    call_augment,
     call_epilogue,
+    call_extra,
     call_gather,
     call_head,
-    call_part,
     call_product,
 )
 from fastmlp.kernels.clock import ticks
 from fastmlp.kernels.compilation import inner, jit
-from fastmlp.kernels.dropout import FIRST_ROW, KEY_0, KEY_1, THRESHOLD
 from fastmlp.kernels.gather import NON_ZEROS, NOT_FINITE
 from fastmlp.kernels.losses import HIT, LOSS
-from fastmlp.kernels.masks import mark_row, transpose_masks
-from fastmlp.kernels.random import threefry
+from fastmlp.kernels.masks import transpose_masks
 from fastmlp.kernels.simd import count_bits, lanes, prefetch
 from fastmlp.kernels.subnormals import flush_subnormals, restore_subnormals
 from fastmlp.kernels.sync import (
@@ -43,172 +90,13 @@ from fastmlp.kernels.sync import (
     atomic_store,
     barrier,
 )
-from fastmlp.kernels.tile import MASK_BITS, TILE_ROWS, TILE_VECTORS
+from fastmlp.kernels.tile import TILE_ROWS, TILE_VECTORS
 from fastmlp.kernels.transpose import transpose
 from fastmlp.kernels.views import array, block, matrix
-
-INT64, FLOAT64 = np.dtype(np.int64), np.dtype(np.float64)
-
-LINE_ITEMS = 8
-"""float64 or int64 to a cache line."""
-
-PREDICT, SCORE, GRADIENT, TRAIN = 0, 1, 2, 3
-"""Modes: the head's output into ``out``; losses and hits only; dW and db into ``gradients``; the
-optimiser's update."""
-
-SAMPLES, LOSS_SUM, HITS, STEPS, MASS, PROGRESS_ITEMS = 0, 1, 2, 3, 4, 5
-"""Items of the job's progress: samples seen, sum of their losses, their hits, steps done, what the
-samples count in the mean of losses."""
-
-NO_NORM, LAYER_NORM, BATCH_NORM = 0, 1, 2
-
-CLIP_NORM, CLIP_VALUE, MAX_NORM, DECAY, INPUT_SCALE, FIRST_LAYER = 0, 1, 2, 3, 4, 5
-"""Items of ``job.settings``: largest norm and value of gradients, largest norm of a column of W,
-decay of the running mean of weights, what an input that is kept is multiplied by, and from
-FIRST_LAYER on the same of each layer's activations."""
-
-GATHER, FORWARD, HEAD, BACKWARD, UPDATE, WAIT, PHASES = 0, 1, 2, 3, 4, 5, 8
-"""Columns of the job's clocks: ticks that a thread has spent in each phase of the step."""
-
-
-BATCH_ROWS, STEP, NUMBERS = 0, 4, 8
-"""Items of a thread's line of numbers beside those of `draw_mask`: rows of the batch (while none is
-drawn), number of the step."""
 
 ROW_COST = 6
 """What a row of W_1 costs besides its products, in non-zeros. 784 rows x 128 without any took 4 us
 if skipped and 11 if not, the products of MNIST's 19,000 at batch 128 took 25: 4 to 11 of them."""
-
-
-@inner
-def share(items, unit, thread, threads):
-    """Half-open range of ``items`` that ``thread`` owns: equal counts of whole units."""
-    units = (items + unit - 1) // unit
-    begin = unit * (units * thread // threads)
-    end = unit * (units * (thread + 1) // threads)
-    return min(items, begin), min(items, end)
-
-
-# Matrices of the layer whose places are ``p``. ``dtype`` is the model's.
-
-
-@inner
-def inputs(job, p, dtype, begin, end):
-    """A_{l-1} (rows, n_in), of the first layer X; rows [begin, end) of the chunk."""
-    place = p.A + begin * p.A_stride
-    return matrix(job.work, dtype, place, end - begin, p.n_in, p.A_stride, 1)
-
-
-@inner
-def outputs(job, p, dtype, begin, end):
-    """A_l (rows, n_out), of the last layer the logits; rows [begin, end) of the chunk."""
-    place = p.out + begin * p.out_stride
-    return matrix(job.work, dtype, place, end - begin, p.n_out, p.out_stride, 1)
-
-
-@inner
-def errors(job, p, dtype, begin, end):
-    """dZ_l (rows, n_out), the gradient of the loss by Z_l; rows [begin, end) of the chunk."""
-    place = p.dZ + begin * p.dZ_stride
-    return matrix(job.work, dtype, place, end - begin, p.n_out, p.dZ_stride, 1)
-
-
-@inner
-def weights(buffer, p, dtype, begin, end):
-    """W_l (rows, n_out), or what ``buffer`` holds in its place; input rows [begin, end)."""
-    return matrix(buffer, dtype, p.W + begin * p.W_stride, end - begin, p.n_out, p.W_stride, 1)
-
-
-BIAS, SCALE, SHIFT, MEAN = 0, 1, 2, 3
-"""Rows below those of W, see `layout.LayerLayout`; the variance is below the mean."""
-
-
-@inner
-def row_below(buffer, p, dtype, row):
-    """Row b_l (1, n_out), or a further one below W_l; as a row that repeats (stride 0)."""
-    return matrix(buffer, dtype, p.W + (p.n_in + row) * p.W_stride, 1, p.n_out, 0, 1)
-
-
-@inner
-def beside(job, p, dtype, place, begin, end):
-    """What is laid out as A_l, at ``place``; rows [begin, end) of the chunk."""
-    place = place + begin * p.out_stride
-    return matrix(job.work, dtype, place, end - begin, p.n_out, p.out_stride, 1)
-
-
-@inner
-def setting(job, dtype, item):
-    """(1, 1) from ``item`` of the settings on."""
-    return matrix(job.settings, dtype, item, 1, 1, 1, 1)
-
-
-@inner
-def state_of(job, p, dtype, begin, end):
-    """The optimiser's state of [W_l; b_l], rows [begin, end): (rows, planes * n_out)."""
-    stride, columns = job.planes * p.W_stride, job.planes * p.n_out
-    place = job.planes * (p.W + begin * p.W_stride)
-    return matrix(job.state, dtype, place, end - begin, columns, stride, 1)
-
-
-@inner
-def nothing(job, dtype, columns):
-    """Zeros, as a row that repeats: the start of a sum that continues no other."""
-    return matrix(job.zeros, dtype, 0, 1, columns, 0, 1)
-
-
-@inner
-def no_masks(job):
-    """(1, 0): the masks of a dense matrix."""
-    return matrix(job.row_masks, INT64, 0, 1, 0, 1, 1)
-
-
-@inner
-def no_companion(job, dtype):
-    """(1, 0): for epilogues that need none."""
-    return matrix(job.zeros, dtype, 0, 1, 0, 0, 1)
-
-
-@inner
-def no_numbers(job):
-    """(1, 0): for parts of a step that need none."""
-    return matrix(job.row_masks, INT64, 0, 1, 0, 1, 1)
-
-
-@inner
-def row_masks(job, begin, end):
-    """Masks (rows, words) of the rows [begin, end) of X."""
-    return matrix(job.row_masks, INT64, begin, end - begin, job.row_words, 1, job.row_mask_stride)
-
-
-@inner
-def column_masks(job, rows, begin, end):
-    """Masks (columns, words) of the columns [begin, end) of X, whose rows are ``rows``."""
-    words = (rows + MASK_BITS - 1) // MASK_BITS
-    return matrix(job.column_masks, INT64, begin, end - begin, words, 1, job.column_mask_stride)
-
-
-@inner
-def found_in(job, thread):
-    """What a thread's gather has found in X, see `gather`: (1, 2); each thread's on its line."""
-    return matrix(job.found, FLOAT64, thread * LINE_ITEMS, 1, 2, LINE_ITEMS, 1)
-
-
-@inner
-def densest(job, begin, end):
-    """Largest share of X that is not zero in the rows of the threads [begin, end)."""
-    largest = 0.0
-    for thread in range(begin, end):
-        largest = max(largest, found_in(job, thread)[0, NON_ZEROS])
-    return largest
-
-
-@inner
-def scores_of(job, dtype, begin, end):
-    """Loss and hit of the rows [begin, end) of the chunk: (2, rows)."""
-    return matrix(job.scores, dtype, begin, 2, end - begin, job.score_stride, 1)
-
-
-# The phases of a step.
 
 
 @inner
@@ -229,141 +117,25 @@ def take(job, layers, T, first, begin, end, thread):
 
 
 @inner
-def forward(job, layers, T, h, first_row, begin, end, rows, thread, numbers):
+def forward(jobs, layers, T, h, numbers):
     """A_0 = X;  A_l = f_l(norm_l(A_{l-1} @ W_l + b_l)), what is dropped being 0."""
-    dtype = T.dtype
+    job, dtype, thread = jobs[0], T.dtype, numbers[0, THREAD]
+    begin, end = numbers[0, BEGIN], numbers[0, END]
     for l in range(len(layers)):
         p = layers[l]
-        A, out = inputs(job, p, dtype, begin, end), outputs(job, p, dtype, begin, end)
-        W, b = weights(job.params, p, dtype, 0, p.n_in), row_below(job.params, p, dtype, BIAS)
-        M = beside(job, p, dtype, p.companion, begin, end)
+        numbers[0, LAYER_INDEX] = l
         if end > begin:
+            A, out = inputs(job, p, dtype, begin, end), outputs(job, p, dtype, begin, end)
+            W, b = weights(job.params, p, dtype, 0, p.n_in), row_below(job.params, p, dtype, BIAS)
+            M = beside(job, p, dtype, p.companion, begin, end)
             masks = no_masks(job)
             if densest(job, thread, thread + 1) * 100 < p.masked_percent:
                 masks = row_masks(job, begin, end)
             call_product(job.product, A, masks, W, b, out, M, h, T, p.product_epilogue, 0)
-        if p.norm != NO_NORM:
-            normalise(job, p, dtype, begin, end, rows, thread, numbers)
-            call_epilogue(p.activation, out, out, M, h)
+        if p.normalise:
+            call_extra(p.normalise, jobs, layers, T, h, numbers)
         if p.keep_threshold > 0 and job.mode == TRAIN:
-            K = beside(job, p, dtype, p.mask, begin, end)
-            S = beside(job, p, dtype, p.slope, begin, end)
-            draw(
-                job, K, dtype, FIRST_LAYER + l, numbers, first_row + begin, l + 1, p.keep_threshold
-            )
-            call_epilogue(p.derivative, K, S, M, h)
-            call_epilogue(job.times, out, out, K, h)
-
-
-AUGMENT_STREAM = 2**31
-"""Of the random words of augmentation, beside those of layers."""
-
-
-@inner
-def augment(job, layers, T, first_row, begin, end, thread, numbers):
-    """X, the images changed at random, and where it is not zero then."""
-    X, masks = inputs(job, layers[0], T.dtype, begin, end), row_masks(job, begin, end)
-    settings = matrix(job.augment_settings, FLOAT64, 0, 1, job.augment_columns, 1, 1)
-    items = job.augment_items
-    scratch = matrix(job.augment_scratch, FLOAT64, thread * items, 1, items, items, 1)
-    key0, key1 = threefry(job.key0, job.key1, numbers[0, STEP], AUGMENT_STREAM)
-    call_augment(job.augment, X, settings, key0, key1, first_row + begin, scratch)
-    total = 0
-    for r in range(end - begin):
-        total += mark_row(X, r, masks)
-    found_in(job, thread)[0, NON_ZEROS] = total / X.size
-
-
-@inner
-def drop_inputs(job, layers, T, h, first_row, begin, end, numbers):
-    """X, what is dropped being 0. Its masks stay: they may call an item non-zero that is zero."""
-    p, dtype = layers[0], T.dtype
-    X = inputs(job, p, dtype, begin, end)
-    place = job.input_mask + begin * p.A_stride
-    K = matrix(job.work, dtype, place, end - begin, p.n_in, p.A_stride, 1)
-    draw(job, K, dtype, INPUT_SCALE, numbers, first_row + begin, 0, job.input_threshold)
-    call_epilogue(job.times, X, X, K, h)
-
-
-@inner
-def draw(job, K, dtype, scale, numbers, row, stream, threshold):
-    """K = the mask of dropout for the rows of the batch from ``row`` on, see `draw_mask`.
-
-    Its key is made of the seed's, the step (``numbers`` holds it) and the stream: 0 for X, else the
-    layer.
-    """
-    key0, key1 = threefry(job.key0, job.key1, numbers[0, STEP], stream)
-    numbers[0, KEY_0], numbers[0, KEY_1] = key0, key1
-    numbers[0, FIRST_ROW], numbers[0, THRESHOLD] = row, threshold
-    none = no_companion(job, dtype)
-    call_part(job.draw_mask, K, setting(job, dtype, scale), none, none, none, none, numbers)
-
-
-@inner
-def columns_of(job, p, dtype, place, rows, begin, end):
-    """Columns [begin, end) of what lies at ``place`` beside A_l."""
-    return matrix(job.work, dtype, place + begin, rows, end - begin, p.out_stride, 1)
-
-
-@inner
-def running_statistics(job, p, dtype):
-    """Running mean and variance of batch norm: (2, n_out)."""
-    place = p.W + (p.n_in + MEAN) * p.W_stride
-    return matrix(job.params, dtype, place, 2, p.n_out, p.W_stride, 1)
-
-
-@inner
-def normalise(job, p, dtype, begin, end, rows, thread, numbers):
-    """``out`` = norm(``out``) of the thread's rows; statistics of a batch by the thread's columns.
-
-    Each column is summed by one thread, row by row: the same bits for any number of threads.
-    """
-    out, H = outputs(job, p, dtype, begin, end), beside(job, p, dtype, p.H, begin, end)
-    scale = row_below(job.params, p, dtype, SCALE)
-    shift = row_below(job.params, p, dtype, SHIFT)
-    if p.norm == LAYER_NORM:
-        statistics = matrix(job.work, dtype, p.statistics + begin, end - begin, 1, 1, 1)
-    else:
-        statistics = matrix(job.work, dtype, p.statistics, 4, p.n_out, p.out_stride, 1)
-        if job.mode >= GRADIENT:
-            left, right = share(p.n_out, LINE_ITEMS * 2, thread, job.threads)
-            barrier(array(job.cells, INT64, CELLS), job.threads)
-            none = no_companion(job, dtype)
-            call_part(
-                job.batch_statistics,
-                columns_of(job, p, dtype, p.out, rows, left, right),
-                columns_of(job, p, dtype, p.statistics, 4, left, right),
-                *(none, none, none, none, numbers),
-            )
-            barrier(array(job.cells, INT64, CELLS), job.threads)
-        else:
-            statistics = running_statistics(job, p, dtype)
-    call_part(p.normalise, out, out, H, scale, shift, statistics, numbers)
-
-
-@inner
-def normalise_backward(job, p, dtype, begin, end, rows, thread, numbers):
-    """dZ of the thread's rows from dN; H becomes dN H."""
-    dN, dZ = beside(job, p, dtype, p.dN, begin, end), errors(job, p, dtype, begin, end)
-    H = beside(job, p, dtype, p.H, begin, end)
-    scale = row_below(job.params, p, dtype, SCALE)
-    if p.norm == LAYER_NORM:
-        statistics = matrix(job.work, dtype, p.statistics + begin, end - begin, 1, 1, 1)
-    else:
-        statistics = matrix(job.work, dtype, p.statistics, 4, p.n_out, p.out_stride, 1)
-        left, right = share(p.n_out, LINE_ITEMS * 2, thread, job.threads)
-        barrier(array(job.cells, INT64, CELLS), job.threads)
-        none = no_companion(job, dtype)
-        call_part(
-            job.batch_sums,
-            columns_of(job, p, dtype, p.dN, rows, left, right),
-            columns_of(job, p, dtype, p.H, rows, left, right),
-            columns_of(job, p, dtype, p.statistics, 4, left, right),
-            *(none, none, none, numbers),
-        )
-        barrier(array(job.cells, INT64, CELLS), job.threads)
-    numbers[0, BATCH_ROWS] = rows
-    call_part(p.normalise_backward, dN, dZ, H, scale, scale, statistics, numbers)
+            call_extra(job.drop, jobs, layers, T, h, numbers)
 
 
 @inner
@@ -394,24 +166,27 @@ def score(job, layers, T, first, begin, end, gradient_scale):
 
 
 @inner
-def backward(job, layers, T, h, begin, end, rows, thread, numbers):
+def backward(jobs, layers, T, h, numbers):
     """dN_{l-1} = (dZ_l @ W_l.T) * f'_{l-1}(N_{l-1}), and dZ_{l-1} from it where there is a norm.
 
     By way of W_l.T where that fits the scratch (few outputs), else as (W_l @ dZ_l.T).T: what is
     transposed stays in the cache. A copy of every W.T, kept up to date by each update, took 7 % of
     a step of 784-1024-1024-10 at batch 256. The sums are the same, and in the same order.
     """
-    dtype = T.dtype
+    job = jobs[0]
     for l in range(len(layers) - 1, 0, -1):
         p, below = layers[l], layers[l - 1]
-        target = below.dN if below.norm != NO_NORM else below.dZ
+        target = below.dN if below.normalise else below.dZ
         companion, derivative = below.companion, below.derivative
         if below.keep_threshold > 0 and job.mode == TRAIN:
             companion, derivative = below.slope, job.times
+        begin, end = numbers[0, BEGIN], numbers[0, END]
         if end > begin:
+            thread = numbers[0, THREAD]
             back_through(job, p, below, T, h, begin, end, thread, target, companion, derivative)
-        if below.norm != NO_NORM:
-            normalise_backward(job, below, dtype, begin, end, rows, thread, numbers)
+        if below.normalise:
+            numbers[0, LAYER_INDEX] = l - 1
+            call_extra(below.normalise_backward, jobs, layers, T, h, numbers)
 
 
 @inner
@@ -444,12 +219,6 @@ def back_through(job, p, below, T, h, begin, end, thread, target, companion, der
 
 
 @inner
-def shares_of(job):
-    """Thread t owns the rows [shares[t], shares[t + 1]) of W_1: (threads + 1,)."""
-    return array(job.shares, INT64, job.threads + 1)
-
-
-@inner
 def balance(job, layers, rows):
     """Share W_1 out so that each thread has as many non-zeros of the chunk before in its rows.
 
@@ -477,13 +246,13 @@ def balance(job, layers, rows):
 
 
 @inner
-def update(job, layers, T, h, rows, thread, continued, final, numbers):
+def update(jobs, layers, T, h, rows, thread, continued, final, numbers):
     """dW_l = A_{l-1}.T @ dZ_l, db_l = 1.T @ dZ_l, each tile given to the optimiser at once.
 
     ``continued``: the sums go on from the gradient buffer; not ``final``: and go back into it.
     """
-    dtype = T.dtype
-    applied = final and job.mode == TRAIN and not job.whole_gradients
+    job, dtype = jobs[0], T.dtype
+    applied = final and job.mode == TRAIN and not job.apply_whole
     epilogue = job.update if applied else job.store
     target = job.params if applied else job.gradients
     skip = 1 if applied and job.idle_at_zero and not continued else 0
@@ -507,19 +276,23 @@ def update(job, layers, T, h, rows, thread, continued, final, numbers):
         call_product(job.product, AT, masks, dZ, start, D, M, hW, T, epilogue, skip)
         if end == p.n_in:  # one thread's: the rows below the last row of W
             update_row(job, p, T, h, dZ, BIAS, target, continued, epilogue)
-            if p.norm != NO_NORM:
+            if p.normalise:
                 dN, dNH = (
                     beside(job, p, dtype, p.dN, 0, rows),
                     beside(job, p, dtype, p.H, 0, rows),
                 )
                 update_row(job, p, T, h, dNH, SCALE, target, continued, epilogue)
                 update_row(job, p, T, h, dN, SHIFT, target, continued, epilogue)
-            if p.norm == BATCH_NORM and job.mode == TRAIN:
-                numbers[0, BATCH_ROWS] = rows
-                statistics = matrix(job.work, dtype, p.statistics, 2, p.n_out, p.out_stride, 1)
-                none = no_companion(job, dtype)
-                running = running_statistics(job, p, dtype)
-                call_part(job.move_statistics, running, statistics, none, none, none, none, numbers)
+            if p.end_batch and job.mode == TRAIN:
+                numbers[0, LAYER_INDEX] = l
+                call_extra(p.end_batch, jobs, layers, T, h, numbers)
+    if final and job.mode == TRAIN:
+        if job.apply_whole:
+            call_extra(job.apply_whole, jobs, layers, T, h, numbers)
+        if job.constrain:
+            call_extra(job.constrain, jobs, layers, T, h, numbers)
+        if job.average_weights:
+            call_extra(job.average_weights, jobs, layers, T, h, numbers)
 
 
 @inner
@@ -541,97 +314,6 @@ def rows_of_weights(job, p, l, thread):
     if l == 0:
         return shares_of(job)[thread], shares_of(job)[thread + 1]
     return share(p.n_in, TILE_ROWS, thread, job.threads)
-
-
-@inner
-def trained_rows(p):
-    """Rows of W_l and of those below it that have a gradient."""
-    return p.n_in + (1 if p.norm == NO_NORM else 3)
-
-
-@inner
-def apply_whole(job, layers, T, h, thread):
-    """Clip the whole gradient, then give it to the optimiser, row by row.
-
-    By norm as torch.nn.utils.clip_grad_norm_: times c / (|g| + 1e-6) where that is below 1. Rows
-    are squared by whoever owns them and summed by everyone in one order.
-    """
-    dtype = T.dtype
-    numbers, none = no_numbers(job), no_companion(job, dtype)
-    settings = array(job.settings, dtype, FIRST_LAYER)
-    factor = 1.0
-    if job.clipping and settings[CLIP_NORM] < math.inf:
-        first, total = 0, 0.0
-        for l in range(len(layers)):
-            p = layers[l]
-            begin, end = share(trained_rows(p), LINE_ITEMS * 2, thread, job.threads)
-            G = weights(job.gradients, p, dtype, begin, end)
-            squares = matrix(job.row_norms, dtype, first + begin, 1, end - begin, 1, 1)
-            call_part(job.row_squares, G, squares, none, none, none, none, numbers)
-            first += trained_rows(p)
-        barrier(array(job.cells, INT64, CELLS), job.threads)
-        squares = array(job.row_norms, dtype, first)
-        for r in range(first):
-            total += squares[r]
-        factor = min(1.0, settings[CLIP_NORM] / (math.sqrt(total) + 1e-6))
-    T[0, 0], T[0, 1] = factor, settings[CLIP_VALUE]
-    for l in range(len(layers)):
-        p = layers[l]
-        begin, end = share(trained_rows(p), TILE_ROWS, thread, job.threads)
-        G = weights(job.gradients, p, dtype, begin, end)
-        if job.clipping:
-            call_part(job.clipper, G, T, none, none, none, none, numbers)
-        middle = max(begin, min(end, p.n_in))
-        for part in range(2):
-            left, right = (begin, middle) if part == 0 else (middle, end)
-            group = p.W_group if part == 0 else p.other_group
-            call_epilogue(
-                job.update,
-                weights(job.gradients, p, dtype, left, right),
-                weights(job.params, p, dtype, left, right),
-                state_of(job, p, dtype, left, right),
-                block(h, group, 0, 1, h.shape[1]),
-            )
-
-
-@inner
-def constrain(job, layers, dtype, thread):
-    """Keep the columns of every W below their largest norm, each thread some columns."""
-    none, numbers = no_companion(job, dtype), no_numbers(job)
-    for l in range(len(layers)):
-        p = layers[l]
-        begin, end = share(p.n_out, LINE_ITEMS * 2, thread, job.threads)
-        W = matrix(job.params, dtype, p.W + begin, p.n_in, end - begin, p.W_stride, 1)
-        largest = setting(job, dtype, MAX_NORM)
-        call_part(job.limit_columns, W, largest, none, none, none, none, numbers)
-
-
-@inner
-def average(job, T, step, thread):
-    """The running mean of all parameters, which starts as a copy."""
-    dtype = T.dtype
-    decay = array(job.settings, dtype, FIRST_LAYER)[DECAY] if step > 1 else 0.0
-    begin, end = share(job.param_items, LINE_ITEMS * 2, thread, job.threads)
-    V = matrix(job.params, dtype, begin, 1, end - begin, 1, 1)
-    mean = matrix(job.average, dtype, begin, 1, end - begin, 1, 1)
-    T[0, 0], T[0, 1] = decay, 1 - decay
-    none = no_companion(job, dtype)
-    call_part(job.averager, V, mean, T, none, none, none, no_numbers(job))
-
-
-@inner
-def after_update(job, layers, T, h, step, thread):
-    """What follows the gradients of a batch where it is asked for; each part after a barrier."""
-    cells = array(job.cells, INT64, CELLS)
-    if job.whole_gradients:
-        barrier(cells, job.threads)
-        apply_whole(job, layers, T, h, thread)
-    if job.limiting:
-        barrier(cells, job.threads)
-        constrain(job, layers, T.dtype, thread)
-    if job.averaging:
-        barrier(cells, job.threads)
-        average(job, T, step, thread)
 
 
 @inner
@@ -682,8 +364,7 @@ def run_batches(jobs, layers, hyper, thread):
         batch_rows = min(job.batch_size, job.rows - batch)
         step = batch // job.batch_size
         h = block(hyper, min(step, len(hyper) // groups - 1) * groups, 0, groups, hyper.shape[1])
-        step += job.first_step
-        numbers[0, STEP] = step
+        numbers[0, STEP], numbers[0, THREAD] = step + job.first_step, thread
         mass = mass_of(job, dtype, batch, batch_rows)
         gradient_scale = 1.0 / mass if mass > 0 else 0.0
         for chunk in range(0, batch_rows, job.chunk_rows):
@@ -693,20 +374,22 @@ def run_batches(jobs, layers, hyper, thread):
             if thread == 0 and job.threads > 1 and batch == job.batch_size and chunk == 0:
                 balance(job, layers, min(job.batch_size, job.chunk_rows))
             first = batch + chunk
+            numbers[0, BEGIN], numbers[0, END], numbers[0, ROWS] = begin, end, rows
+            numbers[0, FIRST_ROW] = chunk + begin
             if end > begin:
                 take(job, layers, T, first, begin, end, thread)
-                if job.augment and job.mode == TRAIN:
-                    augment(job, layers, T, chunk, begin, end, thread, numbers)
-                if job.input_threshold > 0 and job.mode == TRAIN:
-                    drop_inputs(job, layers, T, h, chunk, begin, end, numbers)
+                if job.change_images and job.mode == TRAIN:
+                    call_extra(job.change_images, jobs, layers, T, h, numbers)
+                if job.drop_inputs and job.mode == TRAIN:
+                    call_extra(job.drop_inputs, jobs, layers, T, h, numbers)
                 now = lap(clocks, GATHER, now)
             if end > begin or job.meeting:
-                forward(job, layers, T, h, chunk, begin, end, rows, thread, numbers)
+                forward(jobs, layers, T, h, numbers)
                 now = lap(clocks, FORWARD, now)
                 finite = score(job, layers, T, first, begin, end, gradient_scale)
                 now = lap(clocks, HEAD, now)
                 if job.mode >= GRADIENT:
-                    backward(job, layers, T, h, begin, end, rows, thread, numbers)
+                    backward(jobs, layers, T, h, numbers)
                     now = lap(clocks, BACKWARD, now)
                     if not finite and job.mode == TRAIN:
                         atomic_store(cells, FAILED, 1)
@@ -715,9 +398,7 @@ def run_batches(jobs, layers, hyper, thread):
             if atomic_load(cells, FAILED):
                 return
             if job.mode >= GRADIENT:
-                update(job, layers, T, h, rows, thread, chunk > 0, final, numbers)
-                if final and job.mode == TRAIN and job.after_update:
-                    after_update(job, layers, T, h, step, thread)
+                update(jobs, layers, T, h, rows, thread, chunk > 0, final, numbers)
                 now = lap(clocks, UPDATE, now)
             if thread == 0:
                 atomic_store(cells, HALT, atomic_load(cells, STOP))
@@ -733,7 +414,7 @@ def run_batches(jobs, layers, hyper, thread):
 def run(jobs, layers, hyper, thread):
     """Every batch of the job's order, as thread ``thread`` of its team.
 
-    ``jobs`` (1,), of `plan.JOB`; ``hyper`` (steps, HYPERPARAMETERS): a row for each step, or one
+    ``jobs`` (1,), of `records.JOB`; ``hyper`` (steps, HYPERPARAMETERS): a row for each step, or one
     (``job.groups`` rows in place of one). Ends early, before the update, when an input or a loss is
     not finite (FAILED is set; the parameters are those before the step), or after the chunk in
     which STOP was set.

@@ -58,14 +58,6 @@ def gather_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
     )
 
 
-def part_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
-    """``(A, B, C, D, E, F, numbers)``: parts of a step that not every network has.
-
-    Six matrices and a row of int64, of which each takes what it needs.
-    """
-    return (*(matrix_type(dtype),) * 6, matrix_type(types.int64))
-
-
 def augment_arguments(dtype: types.Type) -> tuple[types.Type, ...]:
     """``(X, settings, key0, key1, first, scratch)``, see `augment`."""
     numbers = matrix_type(types.float64)
@@ -111,8 +103,8 @@ def _call_gather(typingctx, where, source, order, first, X, masks, found, scale)
     return _call(typingctx, where, gather_arguments(X.dtype))
 
 
-def _call_part(typingctx, where, A, B, C, D, E, F, numbers):
-    return _call(typingctx, where, part_arguments(A.dtype))
+def _call_extra(typingctx, where, jobs, layers, T, h, numbers):
+    return _call(typingctx, where, (jobs, layers, T, h, numbers))
 
 
 def _call_augment(typingctx, where, X, settings, key0, key1, first, scratch):
@@ -127,5 +119,5 @@ call_epilogue: Any = intrinsic(_call_epilogue) if JIT else _python_call
 call_product: Any = intrinsic(_call_product) if JIT else _python_call
 call_head: Any = intrinsic(_call_head) if JIT else _python_call
 call_gather: Any = intrinsic(_call_gather) if JIT else _python_call
-call_part: Any = intrinsic(_call_part) if JIT else _python_call
+call_extra: Any = intrinsic(_call_extra) if JIT else _python_call
 call_augment: Any = intrinsic(_call_augment) if JIT else _python_call

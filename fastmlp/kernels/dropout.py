@@ -6,6 +6,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import types
 
+from fastmlp.kernels.compilation import inner
 from fastmlp.kernels.random import PARITY, ROTATIONS, threefry
 from fastmlp.kernels.simd import (
     call_llvm,
@@ -17,9 +18,6 @@ from fastmlp.kernels.simd import (
     store,
     vector_type,
 )
-
-KEY_0, KEY_1, FIRST_ROW, THRESHOLD = range(4)
-"""Numbers of `draw_mask`."""
 
 
 def emit_threefry(builder, key, counter):
@@ -80,16 +78,15 @@ coins = primitive(_numpy_coins, _coins)
 the counters (row, column), (row, column + 1), ... are not below the threshold, else 0."""
 
 
-def draw_mask(K, scale, unused_1, unused_2, unused_3, unused_4, numbers):
-    """K = ``scale[0, 0]`` where an item is kept, else 0 (Srivastava et al., 2014; inverted).
+@inner
+def draw_mask(K, key0, key1, first_row, threshold, kept):
+    """K = ``kept`` where an item is kept, else 0 (Srivastava et al., 2014; inverted).
 
     Item (r, j) has the half ``row % 2`` of the words of the counter (row // 2, j), row being
-    FIRST_ROW + r. FIRST_ROW is even.
+    first_row + r. ``first_row`` is even.
     """
-    key0, key1 = numbers[0, KEY_0], numbers[0, KEY_1]
-    threshold, kept = numbers[0, THRESHOLD], scale[0, 0]
     for r in range(0, K.shape[0], 2):
-        row = (numbers[0, FIRST_ROW] + r) // 2
+        row = (first_row + r) // 2
         for j in range(0, K.shape[1], lanes(K)):
             first, second = coins(K, key0, key1, row, j, threshold)
             store(K, r, j, first * kept)

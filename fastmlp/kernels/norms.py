@@ -1,11 +1,12 @@
 """Normalisation between a product and its activation, by rows (layer) or by columns (batch).
 
-``Z`` (rows, n) becomes ``N = scale H + shift``, H the normalised Z, which backward needs. Every
-kernel has six matrices and a row of numbers, see `calls.part_arguments`.
+``Z`` (rows, n) becomes ``N = scale H + shift``, H the normalised Z, which backward needs; ``scale``
+and ``shift`` (1, n).
 """
 
 from __future__ import annotations
 
+from fastmlp.kernels.compilation import inner
 from fastmlp.kernels.losses import masked_row
 from fastmlp.kernels.simd import full, lanes, load, sqrt, store, sum_lanes
 
@@ -19,7 +20,8 @@ SUM, PRODUCT_SUM = 2, 3
 """Rows of the statistics, after mean and variance: sums of dN and of dN H over the batch."""
 
 
-def layer_norm(Z, N, H, scale, shift, root, numbers):
+@inner
+def layer_norm(Z, N, H, scale, shift, root):
     """H = (Z - mean) / sqrt(variance + eps), of each row (Ba et al., 2016); root (rows, 1)."""
     n = Z.shape[1]
     for r in range(Z.shape[0]):
@@ -38,7 +40,8 @@ def layer_norm(Z, N, H, scale, shift, root, numbers):
             store(N, r, j, load(scale, 0, j) * h + load(shift, 0, j))
 
 
-def layer_norm_backward(dN, dZ, H, scale, shift, root, numbers):
+@inner
+def layer_norm_backward(dN, dZ, H, scale, root):
     """dZ = root (dH - mean(dH) - H mean(dH H)), dH = scale dN; H becomes dN H, for dscale."""
     n = dN.shape[1]
     for r in range(dN.shape[0]):
@@ -54,7 +57,8 @@ def layer_norm_backward(dN, dZ, H, scale, shift, root, numbers):
             store(H, r, j, d * h)
 
 
-def batch_statistics(Z, statistics, unused_1, unused_2, unused_3, unused_4, numbers):
+@inner
+def batch_statistics(Z, statistics):
     """Mean and (biased) variance of each column.
 
     The mean is taken first: a sum of squares less the square of the sum would lose all digits where
@@ -74,12 +78,12 @@ def batch_statistics(Z, statistics, unused_1, unused_2, unused_3, unused_4, numb
         store(statistics, 1, j, total / rows)
 
 
-def move_statistics(running, statistics, unused_1, unused_2, unused_3, unused_4, numbers):
-    """running (2, n) = 0.9 running + 0.1 mean and unbiased variance of a batch.
+@inner
+def move_statistics(running, statistics, rows):
+    """running (2, n) = 0.9 running + 0.1 mean and unbiased variance of a batch of ``rows``.
 
-    ``numbers[0, 0]``: rows of the batch. A single one has no unbiased variance.
+    A single one has no unbiased variance.
     """
-    rows = numbers[0, 0]
     for j in range(0, running.shape[1], lanes(running)):
         mean, variance = load(statistics, 0, j), load(statistics, 1, j)
         store(running, 0, j, load(running, 0, j) * (1 - MOMENTUM) + mean * MOMENTUM)
@@ -88,7 +92,8 @@ def move_statistics(running, statistics, unused_1, unused_2, unused_3, unused_4,
             store(running, 1, j, load(running, 1, j) * (1 - MOMENTUM) + unbiased * MOMENTUM)
 
 
-def batch_norm(Z, N, H, scale, shift, statistics, numbers):
+@inner
+def batch_norm(Z, N, H, scale, shift, statistics):
     """H = (Z - mean) / sqrt(variance + eps), of each column (Ioffe and Szegedy, 2015)."""
     for j in range(0, Z.shape[1], lanes(Z)):
         mean, root = load(statistics, 0, j), 1 / sqrt(load(statistics, 1, j) + EPSILON)
@@ -99,7 +104,8 @@ def batch_norm(Z, N, H, scale, shift, statistics, numbers):
             store(N, r, j, factor * h + offset)
 
 
-def batch_sums(dN, H, statistics, unused_1, unused_2, unused_3, numbers):
+@inner
+def batch_sums(dN, H, statistics):
     """Sums of dN and of dN H over the batch, of each column."""
     for j in range(0, dN.shape[1], lanes(dN)):
         total, product = full(dN, 0), full(dN, 0)
@@ -111,12 +117,9 @@ def batch_sums(dN, H, statistics, unused_1, unused_2, unused_3, numbers):
         store(statistics, PRODUCT_SUM, j, product)
 
 
-def batch_norm_backward(dN, dZ, H, scale, shift, statistics, numbers):
-    """dZ = scale root (dN - mean(dN) - H mean(dN H)), means over the batch; H becomes dN H.
-
-    ``numbers[0, 0]``: rows of the batch.
-    """
-    rows = numbers[0, 0]
+@inner
+def batch_norm_backward(dN, dZ, H, scale, statistics, rows):
+    """dZ = scale root (dN - mean(dN) - H mean(dN H)), means over the rows; H becomes dN H."""
     for j in range(0, dN.shape[1], lanes(dN)):
         factor = load(scale, 0, j) / sqrt(load(statistics, 1, j) + EPSILON)
         mean, slope = load(statistics, SUM, j) / rows, load(statistics, PRODUCT_SUM, j) / rows
