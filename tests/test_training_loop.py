@@ -487,3 +487,18 @@ def test_lbfgs_takes_a_constant_schedule_and_no_dropout_at_all():
         optimizer=fastmlp.LBFGS(),
         schedule=fastmlp.Constant(),
     )
+
+
+# --- padding --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("norm", [None, "layer", "batch", ["batch", "layer"]])
+@pytest.mark.parametrize("activation", ["relu", "silu", "sigmoid"])
+def test_training_leaves_the_padding_of_the_parameters_zero(norm, activation, dtype):
+    x, y = problem(dtype=dtype)
+    model = fastmlp.MLP([6, 17, 9, 3], norm=norm, activation=activation, dtype=dtype)
+    fit(model, x, y, optimizer=fastmlp.Adam(weight_decay=0.1, decay_biases=True))
+    logical = fastmlp.MLP([6, 17, 9, 3], norm=norm, activation=activation, dtype=dtype)
+    logical.load_state_dict(model.state_dict())
+    assert model.parameters.tobytes() == logical.parameters.tobytes()
