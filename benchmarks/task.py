@@ -12,6 +12,15 @@ from numpy.typing import NDArray
 import fastmlp
 import reference
 
+OPTIMIZERS = {
+    "sgd": ("SGD", {}),
+    "momentum": ("SGD", {"momentum": 0.9}),
+    "adam": ("Adam", {}),
+    "adamw": ("AdamW", {"weight_decay": 0.01}),
+}
+"""Name: class in fastmlp and the reference, settings beside the learning rate. Each side decays the
+weights and not the biases."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -19,6 +28,8 @@ class Task:
 
     Attributes
     ----------
+    optimizer : str
+        A key of `OPTIMIZERS`.
     samples : int
         Rows of an epoch, or of the input of one prediction.
     search : bool
@@ -34,6 +45,9 @@ class Task:
     dtype: str = "float32"
     data: str = "mnist"
     samples: int = 60_000
+    activation: str = "relu"
+    norm: str | None = None
+    dropout: float = 0.0
     threads: int = 1
     search: bool = True
     calls: int = 0
@@ -47,7 +61,7 @@ class Task:
 
 def initial(task: Task) -> Any:
     """A NumPy network with the parameters that every side starts from."""
-    return reference.MLP(task.layers, dtype=task.dtype)
+    return reference.MLP(task.layers, dtype=task.dtype, norm=task.norm)
 
 
 def order(task: Task, seed: int) -> NDArray[np.int64]:

@@ -30,6 +30,20 @@ WORKS = {
         Task(SMALL, optimizer="adam", learning_rate=0.001),
         {"jax_scan": 3.5, "torch_mlp": 10, "sklearn_mlp": None, "numpy_reference": None},
     ),
+    **{
+        name: Duel(
+            f"MNIST 784-128-10, {title}, batch 128, float32",
+            Task(SMALL, **settings),
+            {"jax_scan": 2.5, "torch_mlp": None},
+        )
+        for name, title, settings in (
+            ("dropout", "dropout 0.2, SGD", {"dropout": 0.2}),
+            ("momentum", "SGD with momentum", {"optimizer": "momentum", "learning_rate": 0.01}),
+            ("adamw", "AdamW", {"optimizer": "adamw", "learning_rate": 0.001}),
+            ("layer-norm", "LayerNorm, SGD", {"norm": "layer"}),
+            ("gelu", "GELU, SGD", {"activation": "gelu"}),
+        )
+    },
     "wide-sgd": Duel(
         "MNIST 784-512-512-10, SGD, batch 128, float32",
         Task(WIDE),

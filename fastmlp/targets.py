@@ -54,6 +54,7 @@ def check_targets(
     sample_weight: Any = None,
     class_weight: Any = None,
     prefix: str = "",
+    counted: NDArray[np.int64] | None = None,
 ) -> Targets:
     """Check targets and weights of ``count`` samples.
 
@@ -70,6 +71,8 @@ def check_targets(
     class_weight : dict, array-like or "balanced", optional
     prefix : str
         What names begin with in messages, such as "validation_data ".
+    counted : ndarray of int (n,), optional
+        Samples in which "balanced" counts the classes; all without.
 
     Raises
     ------
@@ -83,22 +86,23 @@ def check_targets(
         labels = check_labels(array, count, n_outputs, name)
     else:
         rows = _check_rows(array, count, n_outputs, loss, dtype, name)
-    factors = _check_class_weight(class_weight, labels, rows, n_outputs, loss, dtype)
+    classes = None  # of a sample, where each has one
+    if len(labels) or (n_outputs == 1 and loss.targets == "binary"):
+        classes = labels if len(labels) else (rows[:, 0] > 0.5).astype(np.int64)
+    seen = classes if classes is None or counted is None else classes[counted]
+    factors = _check_class_weight(class_weight, seen, n_outputs, loss, dtype)
     weights = _check_sample_weight(sample_weight, count, dtype, f"{prefix}sample_weight")
     options = np.ones((2, n_outputs), dtype=dtype)
     options[0, 0] = loss.parameter
     kind = "rows" if not len(labels) else "smooth" if loss.parameter > 0 else "labels"
     masses = weights
     if factors is not None:
-        if len(labels) or n_outputs == 1:  # a sample has one class, by which it counts in the mean
-            classes = labels if len(labels) else (rows[:, 0] > 0.5).astype(np.int64)
+        if classes is not None:  # by which a sample counts in the mean
             masses = factors[classes] * (weights if len(weights) else dtype.type(1))
         if kind == "labels" or n_outputs == 1:
             weights = masses
         else:
             options[1] = factors
-    if len(masses) and not masses.any():
-        raise ValueError(f"{prefix}sample_weight and class_weight leave no sample a weight above 0")
     return Targets(kind, labels, rows, weights, masses, options)
 
 
@@ -107,6 +111,11 @@ def _check_rows(
 ) -> NDArray[Any]:
     if array.dtype.kind not in "uifb":
         raise TypeError(f"{name} must hold real numbers for {loss.name}, not dtype {array.dtype}")
+    if loss.targets == "classes" and array.dtype.kind != "f":
+        raise ValueError(
+            f"{name} must have one axis (n_samples,) of labels, or be rows of probabilities as "
+            f"floats, not shape {array.shape} of {array.dtype}"
+        )
     labels = array.ndim == 1 and array.dtype.kind in "ui"
     if labels and n_outputs > 1:
         raise ValueError(
@@ -169,8 +178,7 @@ def _check_sample_weight(
 
 def _check_class_weight(
     class_weight: Any,
-    labels: NDArray[np.int64],
-    rows: NDArray[Any],
+    classes: NDArray[np.int64] | None,
     n_outputs: int,
     loss: Loss,
     dtype: np.dtype[Any],
@@ -188,9 +196,8 @@ def _check_class_weight(
             raise ValueError(
                 f"class_weight must be 'balanced', a dict or {n} numbers, not {shown(class_weight)}"
             )
-        if not len(labels) and n_outputs != 1:
+        if classes is None:
             raise ValueError("class_weight 'balanced' needs one class label for each sample")
-        classes = labels if len(labels) else (rows[:, 0] > 0.5).astype(np.int64)
         counts = np.bincount(classes, minlength=n)
         # n_samples / (n_classes * count), as scikit-learn's.
         return np.divide(
@@ -199,8 +206,11 @@ def _check_class_weight(
     if isinstance(class_weight, Mapping):
         values = np.ones(n)
         for key, value in class_weight.items():
-            if isinstance(key, bool) or not isinstance(key, int | np.integer) or not 0 <= key < n:
-                raise ValueError(f"class_weight must have keys 0 ... {n - 1}, not {shown(key)}")
+            message = f"class_weight must have keys 0 ... {n - 1}, not {shown(key)}"
+            if isinstance(key, bool) or not isinstance(key, int | np.integer):
+                raise TypeError(message)
+            if not 0 <= key < n:
+                raise ValueError(message)
             values[key] = _number_of(value)
     else:
         values = as_array(class_weight, "class_weight")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -103,10 +104,12 @@ def fit(
     shuffle : bool, default True
         False keeps the samples in their order, as does full-batch descent.
     sample_weight : array-like (n_samples,), optional
-        Factor on each sample's loss, 0 or more. The mean divides by their sum.
+        Factor on each sample's loss, 0 or more. The mean divides by their sum; validation is not
+        weighted.
     class_weight : dict, array-like (n_classes,) or "balanced", optional
         Factor on the loss of each class, as `torch.nn.CrossEntropyLoss`'s weight; on that of each
-        output for a binary loss of several; "balanced": n_samples / (n_classes * count).
+        output for a binary loss of several; "balanced": n_samples / (n_classes * count), counted
+        in what is trained on.
     validation_data : (x, y), optional
         Evaluated after each epoch.
     validation_fraction : float, default 0
@@ -155,17 +158,11 @@ def fit(
     KeyboardInterrupt
         On Ctrl-C, after the step at hand; the model keeps what it has learned.
     """
-    samples, targets = labelled(model, x, y, sample_weight, class_weight)
+    samples, targets = labelled(model, x, y, sample_weight)
     seed = check_integer("seed", seed, 0)
-    rows, validation = _split(
-        model,
-        samples,
-        targets,
-        lambda: targets if class_weight is None else labelled(model, x, y, sample_weight)[1],
-        validation_data,
-        validation_fraction,
-        seed,
-    )
+    rows, validation = _split(model, samples, targets, validation_data, validation_fraction, seed)
+    if class_weight is not None:
+        targets = labelled(model, x, y, sample_weight, class_weight, counted=rows)[1]
     run = _Run(
         model=model,
         samples=samples,
@@ -175,13 +172,13 @@ def fit(
         epochs=check_integer("epochs", epochs, 0),
         batch_size=_check_batch_size(batch_size, len(rows)),
         optimizer=check_optimizer(optimizer, model),
-        schedule=_check_kind("schedule", schedule, Schedule) or Constant(),
+        schedule=_check_schedule(schedule),
         seed=seed,
         shuffle=check_flag("shuffle", shuffle),
         metrics=_check_metrics(metrics, model, validation is not None),
         averaging=_check_kind("averaging", averaging, Averaging),
         augmentation=_check_kind("augmentation", augmentation, Augmentation),
-        max_seconds=None if max_seconds is None else check_positive("max_seconds", max_seconds),
+        max_seconds=None if max_seconds is None else check_number("max_seconds", max_seconds, 0),
         target_accuracy=_check_target(target_accuracy, model, validation is not None),
         callbacks=check_callbacks(callbacks),
         clip_norm=check_limit("clip_norm", clip_norm),
@@ -206,6 +203,12 @@ def fit(
     for callback in run.callbacks:
         callback.on_train_end(model, run.history)
     return run.history
+
+
+def _text_of(setting: Any) -> str:
+    """``repr``; of an object of another's class its name, not its place in memory."""
+    plain = setting is None or isinstance(setting, float) or is_dataclass(setting)
+    return repr(setting) if plain else type(setting).__qualname__
 
 
 class _Part(NamedTuple):
@@ -257,7 +260,8 @@ class _Run:
     def check_combinations(self) -> None:
         """ValueError for settings of which each is allowed, but not together."""
         validated = self.validation is not None
-        self.schedule.check(self.epochs, self.steps_per_epoch, validated)
+        if hasattr(self.schedule, "check"):
+            self.schedule.check(self.epochs, self.steps_per_epoch, validated)
         if self.clip_norm is not None and self.clip_value is not None:
             raise ValueError("clip_norm and clip_value cannot both be given: clip by one of them")
         if self.augmentation is not None and (self.augmentation.n_features != self.model.layers[0]):
@@ -307,9 +311,9 @@ class _Run:
                 f"epochs must be {state.epoch} or more to resume, which were done, not "
                 f"{self.epochs}"
             )
-        from fastmlp.kernels.updates import UPDATES
+        from fastmlp.engine.engine import planes_of
 
-        planes = UPDATES[self.optimizer.update].planes
+        planes = planes_of(self.optimizer)
         views = parameter_views(self.model.parameters, self.model.places)
         shapes = {f"model/{name}": view.shape for name, view in views.items()}
         shapes |= {
@@ -330,7 +334,7 @@ class _Run:
         del network["init"], network["seed"]  # its parameters are those of the state
         return {
             **{name: repr(value) for name, value in network.items()},
-            **{name: repr(getattr(self, name)) for name in (*names, *limits)},
+            **{name: _text_of(getattr(self, name)) for name in (*names, *limits)},
             "batch_size": str(self.batch_size),
             "shuffle": str(self.shuffle),
             "samples": str(len(self.rows)),
@@ -557,10 +561,11 @@ class _Run:
                 for callback in self.callbacks:
                     callback.on_epoch_begin(self.model, self.epoch + 1)
             totals[:] = [self.engine.gradients_of(self.samples, self.targets, self.rows)]
-            if not np.isfinite(totals[0].mean_loss):
+            # Later on it may be a trial of the line search, which then takes a shorter step.
+            if not self.epoch and not math.isfinite(totals[0].loss):
                 raise FloatingPointError(
-                    f"the loss became NaN or infinite in epoch {self.epoch + 1}; the parameters "
-                    "are those before it; try to scale the input to about [0, 1]"
+                    "the loss is NaN or infinite before the first step; try to scale the input to "
+                    "about [0, 1]"
                 )
             gradients = parameter_views(self.engine.gradients, self.model.places)
             return totals[0].mean_loss, {name: gradients[name] for name in names}
@@ -687,6 +692,7 @@ def labelled(
     sample_weight: Any = None,
     class_weight: Any = None,
     prefix: str = "",
+    counted: NDArray[np.int64] | None = None,
 ) -> tuple[Samples, Targets]:
     """What users hand in, checked."""
     if not isinstance(model, MLP):
@@ -701,6 +707,7 @@ def labelled(
         sample_weight,
         class_weight,
         prefix,
+        counted,
     )
     return samples, targets
 
@@ -709,15 +716,11 @@ def _split(
     model: MLP,
     samples: Samples,
     targets: Targets,
-    unbalanced: Callable[[], Targets],
     validation_data: Any,
     fraction: Any,
     seed: int,
 ) -> tuple[NDArray[np.int64], _Part | None]:
-    """Rows to train on, and what to validate with.
-
-    ``unbalanced`` gives the targets without class weights, which validation leaves out.
-    """
+    """Rows to train on, and what to validate with, without weights."""
     rows = np.arange(samples.count)
     fraction = check_number("validation_fraction", fraction, 0, 1)
     if validation_data is not None:
@@ -738,7 +741,8 @@ def _split(
     elif model.loss.targets == "binary" and targets.rows.shape[1] == 1:
         labels = (targets.rows[:, 0] > 0.5).astype(np.int64)
     held = held_out(labels, samples.count, fraction, seed)
-    return rows[~held], _Part(samples, unbalanced(), rows[held])
+    none = targets.weights[:0]
+    return rows[~held], _Part(samples, replace(targets, weights=none, masses=none), rows[held])
 
 
 def _check_batch_size(batch_size: int | str, n_samples: int) -> int:
@@ -773,6 +777,20 @@ def _check_kind(name: str, value: Any, kind: type) -> Any:
         hint = f" such as {example}" if example else ""
         raise TypeError(f"{name} must be a fastmlp {kind.__name__}{hint}, not {shown(value)}")
     return value
+
+
+def _check_schedule(schedule: Any) -> Schedule:
+    """A schedule, which need not be one by class; Constant() for None."""
+    if schedule is None:
+        return Constant()
+    for method in ("start", "rates", "epoch_ended"):
+        if not callable(getattr(schedule, method, None)):
+            raise TypeError(
+                f"schedule must be a fastmlp Schedule such as Cosine(), or have its method {method}"
+                f", not {shown(schedule)}"
+            )
+    checked: Schedule = schedule
+    return checked
 
 
 def _check_metrics(metrics: Any, model: MLP, validated: bool) -> tuple[str, ...]:

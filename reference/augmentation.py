@@ -193,7 +193,7 @@ def _warp(image: Array, augmentation: Augmentation, key: Pair, row: int) -> Arra
     source = np.tensordot(M, [x, y], 1) + t[:, None, None]  # (2, height, width): x, y
     if settings.elastic_alpha:
         source += draw_field(settings, key, row)
-    return _interpolate(image, *source, settings.fill)
+    return _interpolate(image, source[0], source[1], settings.fill)
 
 
 def _interpolate(image: Array, x: Array, y: Array, fill: float) -> Array:
@@ -277,9 +277,10 @@ def _check_range(name: str, value: Any, least: float, most: float) -> float:
     allowed = f"{name} must be a number from {least:g} to {most:g}, got {shown(value)}"
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(allowed)
-    if not least <= value <= most:
+    number: Any = value
+    if not least <= number <= most:
         raise ValueError(allowed)
-    return float(value)
+    return float(number)
 
 
 def _check_area(value: Any) -> tuple[float, float]:

@@ -1,36 +1,14 @@
-"""The functions of a classifier and their derivatives: activations, softmax, cross-entropy.
+"""Functions of the logits that losses and predictions share: softmax and sigmoid.
 
-Shapes: Z (n_samples, n_units) of float32 or float64, y (n_samples,) of class numbers. Every
-function returns the dtype it is given.
+Shapes: Z (n_samples, n_units) of float32 or float64. Every function returns the dtype it is given.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
-
-
-def relu(Z: Array) -> Array:
-    """relu(z) = max(z, 0), element by element."""
-    return np.maximum(Z, 0)
-
-
-def relu_derivative(Z: Array) -> Array:
-    """relu'(z) = 1 where z > 0, else 0; at the kink z = 0, where none exists, it is taken as 0."""
-    return (Z > 0).astype(Z.dtype)
-
-
-class Activation(NamedTuple):
-    """An elementwise function of the pre-activation Z, and its derivative with respect to Z."""
-
-    function: Callable[[Array], Array]
-    derivative: Callable[[Array], Array]
-
-
-ACTIVATIONS = {"relu": Activation(relu, relu_derivative)}
 
 
 def log_softmax(Z: Array) -> Array:
@@ -51,32 +29,17 @@ def softmax(Z: Array) -> Array:
     return np.exp(log_softmax(Z))
 
 
-def cross_entropy(log_P: Array, y: Array) -> Array:
-    """lossᵢ = −log Pᵢ[yᵢ]: the surprise at the true class of each sample.
+def sigmoid(Z: Array) -> Array:
+    """σ(z) = 1 / (1 + exp(−z)) = exp(z) / (1 + exp(z)), by the form whose exponent is not positive.
 
-    Parameters
-    ----------
-    log_P : (n_samples, n_classes)
-        Logarithms of probabilities, from :func:`log_softmax`.
-    y : (n_samples,) of integers
-        The true classes, 0..n_classes-1.
-
-    Returns
-    -------
-    (n_samples,)
-        The loss of each sample, in nats.
+    Then nothing overflows, and σ(z) keeps its digits where it is close to 0.
     """
-    return -log_P[np.arange(len(y)), y]
+    e = np.exp(-np.abs(Z))
+    S: Array = np.where(Z >= 0, 1, e) / (1 + e)
+    return S
 
 
-def cross_entropy_derivative(log_P: Array, y: Array) -> Array:
-    """∂(mean loss)/∂Z = (P − Y) / n, where Y is the one-hot matrix of y and P = softmax(Z).
-
-    The derivation is in README.md. Softmax and cross-entropy are differentiated as one function of
-    the logits: apart, 1/P[y] would divide by zero for a hopeless sample.
-    """
-    n = len(y)
-    dZ = np.exp(log_P)  # (n, n_classes): P
-    dZ[np.arange(n), y] -= 1  # P − Y
-    dZ /= n
-    return dZ
+def softplus(Z: Array) -> Array:
+    """log(1 + exp(z)) = max(z, 0) + log(1 + exp(−|z|)), the second form without overflow."""
+    A: Array = np.maximum(Z, 0) + np.log1p(np.exp(-np.abs(Z)))
+    return A

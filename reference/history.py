@@ -31,10 +31,16 @@ class Epoch:
 
 @dataclass
 class History:
-    """One :class:`Epoch` for each finished epoch; `compile_seconds` is 0, nothing is compiled."""
+    """One :class:`Epoch` for each finished epoch; `compile_seconds` is 0, nothing is compiled.
+
+    `state` is that of the training at its end: :func:`reference.fit` goes on from it, as `resume`.
+    """
 
     epochs: list[Epoch] = field(default_factory=list)
     compile_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.state: Any = None  # no field: what a history is compared by are its records
 
     def to_dict(self) -> dict[str, list[Any]]:
         """{name: [value in epoch 1, in epoch 2, ...]} for the fields of Epoch, then the metrics."""

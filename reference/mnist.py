@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from typing import Any, Literal, NoReturn
 
 from .callbacks import Callback
+from .evaluation import evaluate
 from .history import Epoch
 from .initializers import INITIALIZERS, initializer
 from .inputs import check_integer
 from .network import MLP
 from .optimizers import SGD
-from .training import evaluate, fit
+from .training import fit
 
 PROGRESS_LINES = 20  # whatever the number of epochs
 

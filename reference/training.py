@@ -1,40 +1,36 @@
 """Training: gradient descent on mini-batches, and how far it has come."""
 
+import copy
 import math
 import time
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
-from .callbacks import Callback, check_callbacks
-from .functions import Array, cross_entropy, cross_entropy_derivative, log_softmax
-from .history import Epoch, History
+from .augmentation import Augmentation
+from .averaging import SWA, Averaging, averaged
+from .callbacks import Callback, check_callbacks, check_needs
+from .data import Data, check_data, check_validation_data, split
+from .evaluation import Evaluation
+from .functions import Array
+from .history import History
 from .inputs import (
     as_batch,
     check_batch_size,
+    check_boolean,
+    check_fraction,
     check_integer,
-    check_x,
-    check_y,
+    check_number,
+    check_threads,
     shown,
 )
+from .lbfgs import LBFGS, fit_by_lbfgs
+from .metrics import check_metrics
 from .network import MLP
 from .optimizers import SGD, Optimizer
-
-
-class Evaluation(NamedTuple):
-    """Mean loss in nats, and the share of samples whose class is predicted, 0..1."""
-
-    loss: float
-    accuracy: float
-
-
-class Gradients(NamedTuple):
-    """Mean loss, and its gradients with the shapes of the model's weights and biases."""
-
-    loss: float
-    weights: list[Array]
-    biases: list[Array]
+from .step import Batch, Limits, Plan, TrainingState, start, take_step
+from .watch import Watch
 
 
 def fit(
@@ -44,11 +40,24 @@ def fit(
     *,
     epochs: int = 10,
     batch_size: int | Literal["full"] = 128,
-    optimizer: Optimizer | None = None,
+    optimizer: Optimizer | LBFGS | None = None,
+    schedule: Any = None,
     seed: int = 0,
     shuffle: bool = True,
+    sample_weight: Any = None,
+    class_weight: Any = None,
     validation_data: tuple[Any, Any] | None = None,
+    validation_fraction: float = 0.0,
+    metrics: Sequence[str] = (),
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    max_norm: float | None = None,
+    averaging: Averaging | None = None,
+    augmentation: Augmentation | None = None,
+    max_seconds: float | None = None,
+    target_accuracy: float | None = None,
     callbacks: Sequence[Callback] = (),
+    resume: TrainingState | None = None,
     threads: int | None = None,
 ) -> History:
     """For each batch: dW = ∂(mean loss)/∂W, by which the optimizer updates W, in place.
@@ -57,21 +66,48 @@ def fit(
     ----------
     x : (n_samples, n_features)
         Array, DataFrame, sparse matrix. uint8 is multiplied by model.uint8_scale.
-    y : (n_samples,) of integers
-        Classes 0..n_classes-1.
+    y : (n_samples,) or (n_samples, n_outputs)
+        What the model's loss takes: classes 0..n_outputs-1, probabilities, or numbers.
     epochs : int, default 10
         Passes over the data.
     batch_size : int or "full", default 128
         Samples a step. The last batch of an epoch holds what is left.
-    optimizer : SGD or Adam, default SGD()
+    optimizer : Optimizer or LBFGS, default SGD()
         The update; what it remembers from step to step begins anew with each call.
+    schedule : Schedule, optional
+        The learning rate of each step, see :mod:`reference.schedules`; without one that of the
+        optimizer.
     seed : int, default 0
-        Decides the order of the batches, see :func:`batch_order`.
+        Decides the order of the batches, see :func:`batch_order`, and the masks of dropout.
     shuffle : bool, default True
         False takes the samples in the order given.
+    sample_weight : (n_samples,), optional
+        What each sample counts in the mean loss, not negative.
+    class_weight : dict, array-like (n_classes,) or "balanced", optional
+        What each class counts, see :func:`reference.inputs.check_class_weight`.
     validation_data : (x, y), optional
-        Evaluated after each epoch.
+        Evaluated after each epoch, without weights.
+    validation_fraction : float, default 0
+        The share of the samples, in [0, 1), that is held out for it; see :func:`split`.
+    metrics : sequence of str, default ()
+        Measured on the validation data after each epoch, see :mod:`reference.metrics`.
+    clip_norm, clip_value : float, optional
+        Limit of the norm of all gradients as one vector, or of each item; not both.
+    max_norm : float, optional
+        Limit of the norm of the weights into each unit.
+    averaging : EMA or SWA, optional
+        What the model holds at the end, and in validation and callbacks after each epoch, is an
+        average of its parameters.
+    augmentation : Augmentation, optional
+        Changes the images of each batch at random.
+    max_seconds : float, optional
+        The first epoch that ends later than this is the last.
+    target_accuracy : float, optional
+        The first epoch whose validation accuracy is at least this is the last.
     callbacks : sequence of Callback
+    resume : TrainingState, optional
+        `state` of the history of an earlier fit of this model, with which to go on: epochs are
+        counted from its own up to `epochs`.
     threads
         For the shared signature; has no effect here.
 
@@ -82,86 +118,138 @@ def fit(
     FloatingPointError
         When a batch's loss is NaN or infinite; the parameters are those before that step.
     """
-    x = check_x("x", x, model.layers[0], model.dtype)
-    n = x.shape[0]
-    y = check_y("y", y, n, model.layers[-1])
-    _check_threads(threads)
+    data = check_data(model, x, y, sample_weight)
+    check_threads(threads)
     epochs = check_integer("epochs", epochs, 0)
     seed = check_integer("seed", seed, 0)
-    rows_a_step = check_batch_size(batch_size, n)
-    if not isinstance(shuffle, bool):
-        raise TypeError(f"shuffle must be True or False, got {shown(shuffle)}")
-    callbacks = check_callbacks(callbacks)
-    optimizer = SGD() if optimizer is None else optimizer
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer must be an SGD or an Adam, got {shown(optimizer)}")
+    check_boolean("shuffle", shuffle)
+    validation = None
     if validation_data is not None:
-        validation_data = _check_validation_data(model, validation_data)
-
-    history = History()
-    states = [optimizer.start(V) for V in model.weights + model.biases]
-    for callback in callbacks:
-        callback.on_train_begin(model, epochs, n)
-    for epoch in range(1, epochs + 1):
-        started = time.perf_counter()
-        order = batch_order(n, rows_a_step, seed, epoch, shuffle)
-        train = _train_epoch(model, x, y, order, rows_a_step, optimizer, states, epoch, callbacks)
-        seconds = time.perf_counter() - started
-        val = evaluate(model, *validation_data) if validation_data is not None else None
-        record = Epoch(
-            epoch=epoch,
-            seconds=seconds,
-            train_loss=train.loss,
-            train_accuracy=train.accuracy,
-            val_loss=val.loss if val else None,
-            val_accuracy=val.accuracy if val else None,
-            learning_rate=optimizer.lr,
+        validation = check_validation_data(model, validation_data)
+    if check_fraction("validation_fraction", validation_fraction) > 0:
+        if validation is not None:
+            raise ValueError(
+                "validation_fraction and validation_data exclude each other, got "
+                f"validation_fraction {validation_fraction:g}"
+            )
+        data, validation = split(model, data, validation_fraction, seed)
+    n = len(data)
+    rows_a_step = check_batch_size(batch_size, n)
+    c = model.loss.check_class_weight(class_weight, data.T, model.layers[-1])
+    metrics = check_metrics(metrics, model.loss.kind, model.layers[-1])
+    if metrics and validation is None:
+        raise ValueError(
+            f"metrics need validation_data or validation_fraction, got {shown(metrics)} alone"
         )
-        history.epochs.append(record)
-        # A list, not any() over the calls, which would not reach those after the first that stops.
-        stops = [callback.on_epoch_end(model, record) for callback in callbacks]
-        if any(stops):
+    limits = Limits(clip_norm, clip_value, max_norm)
+    _check_augmentation(model, augmentation)
+    if max_seconds is not None:
+        max_seconds = check_number("max_seconds", max_seconds, 0)
+    target_accuracy = _check_target_accuracy(model, target_accuracy, validation)
+    callbacks = check_callbacks(callbacks)
+    check_needs(callbacks, validation is not None, metrics)
+    steps_per_epoch = math.ceil(n / rows_a_step)
+    schedule = _check_schedule(schedule, epochs, steps_per_epoch, validation is not None)
+    if averaging is not None and not isinstance(averaging, Averaging):
+        raise TypeError(f"averaging must be an EMA, an SWA or None, got {shown(averaging)}")
+    if isinstance(averaging, SWA) and averaging.start_epoch > epochs > 0:
+        raise ValueError(
+            f"averaging starts in epoch {averaging.start_epoch}, after epochs={epochs}"
+        )
+    watch = Watch(model, callbacks, validation, metrics, max_seconds, target_accuracy)
+    if isinstance(optimizer, LBFGS):
+        _refuse_with_lbfgs(
+            schedule=schedule, clip_norm=clip_norm, clip_value=clip_value, max_norm=max_norm,
+            averaging=averaging, augmentation=augmentation, resume=resume,
+            dropout=model.dropout_rates if any(model.dropout_rates) else None,
+            norm=model.norm if model.running_means else None,
+        )  # fmt: skip
+        return fit_by_lbfgs(model, data, c, optimizer, epochs, watch)
+
+    plan = Plan(_check_optimizer(optimizer), c, limits, seed, averaging, augmentation)
+    state = start(model, plan, {} if schedule is None else schedule.start())
+    if resume is not None:
+        state = _resumed(model, resume, state)
+        watch.history.epochs = list(state.epochs)
+    lr = plan.optimizer.lr
+    watch.begin(epochs, n)
+    for epoch in range(state.epoch + 1, epochs + 1):
+        watch.begin_epoch(epoch)
+        started = time.perf_counter()
+        rates = np.full(steps_per_epoch, lr)
+        if schedule is not None:
+            steps = state.step + 1 + np.arange(steps_per_epoch)
+            rates = schedule.rates(lr, steps, steps_per_epoch, epochs, state.schedule)
+        order = batch_order(n, rows_a_step, seed, epoch, shuffle)
+        train = _train_epoch(model, data, order, rows_a_step, rates, plan, state, watch)
+        seconds = time.perf_counter() - started
+        with averaged(model, state.averaging):
+            is_last = watch.end_epoch(epoch, seconds, train, float(rates[-1]))
+        if schedule is not None:
+            schedule.epoch_ended(state.schedule, watch.history.epochs[-1])
+        if is_last:
             break
-    return history
+    state.parameters, state.epochs = model.state_dict(), list(watch.history.epochs)
+    watch.history.state = state
+    if state.averaging is not None and state.averaging.count:
+        model.load_state_dict(state.averaging.arrays)
+    return watch.end()
 
 
-def evaluate(model: MLP, x: Any, y: Any, *, threads: int | None = None) -> Evaluation:
-    """Mean of −log softmax(logits)[y], and mean of [argmax(logits) = y], over all samples.
+def train_step(
+    model: MLP,
+    x: Any,
+    y: Any,
+    *,
+    optimizer: Optimizer | None = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    seed: int = 0,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    max_norm: float | None = None,
+    threads: int | None = None,
+) -> Evaluation:
+    """One update with (x, y) as the batch: a loop of one's own in the place of :func:`fit`.
+
+    What the optimizer remembers, and the count of steps, stay with the model from call to call
+    while optimizer, seed and limits are equal; other ones begin anew.
 
     Parameters
     ----------
-    x : (n_samples, n_features)
-    y : (n_samples,) of integers
-    threads
-        For the shared signature; has no effect here.
+    x, y, optimizer, sample_weight, class_weight, seed, clip_norm, clip_value, max_norm, threads
+        As :func:`fit` has them.
+
+    Returns
+    -------
+    Evaluation
+        Of the batch, before the update.
+
+    Raises
+    ------
+    ValueError, TypeError, FloatingPointError
+        As :func:`fit`.
     """
-    x = check_x("x", x, model.layers[0], model.dtype)
-    y = check_y("y", y, x.shape[0], model.layers[-1])
-    _check_threads(threads)
-    with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
-        logits = model.logits(x)  # (n, n_classes)
-        losses = cross_entropy(log_softmax(logits), y)
-    return Evaluation(
-        loss=float(losses.mean(dtype=np.float64)),
-        accuracy=float((logits.argmax(axis=1) == y).mean()),
+    data = check_data(model, x, y, sample_weight)
+    check_threads(threads)
+    plan = Plan(
+        _check_optimizer(optimizer),
+        model.loss.check_class_weight(class_weight, data.T, model.layers[-1]),
+        Limits(clip_norm, clip_value, max_norm),
+        check_integer("seed", seed, 0),
     )
-
-
-def loss_and_gradients(model: MLP, x: Any, y: Any, *, threads: int | None = None) -> Gradients:
-    """Mean loss over all of x as one batch, with ∂loss/∂W and ∂loss/∂b; the model is unchanged.
-
-    Parameters
-    ----------
-    x : (n_samples, n_features)
-    y : (n_samples,) of integers
-    threads
-        For the shared signature; has no effect here.
-    """
-    x = check_x("x", x, model.layers[0], model.dtype)
-    y = check_y("y", y, x.shape[0], model.layers[-1])
-    _check_threads(threads)
-    losses, _, dW, db = _backpropagate(model, as_batch(x, model.dtype, model.uint8_scale), y)
-    return Gradients(loss=float(losses.mean(dtype=np.float64)), weights=dW, biases=db)
+    key = plan.optimizer, plan.limits, plan.seed
+    if model.stepping is None or model.stepping[0] != key:
+        model.stepping = key, start(model, plan)
+    state = model.stepping[1]
+    X = as_batch(data.x, model.dtype, model.uint8_scale)
+    batch = take_step(model, X, data.T, data.weights, plan, state, plan.optimizer.lr)
+    if not math.isfinite(batch.loss):
+        raise FloatingPointError(
+            f"loss is {batch.loss} at step {state.step}: "
+            f"try a learning rate below {plan.optimizer.lr:g}"
+        )
+    return Evaluation(batch.mean_loss, batch.accuracy)
 
 
 def batch_order(n: int, batch_size: int, seed: int, epoch: int, shuffle: bool) -> Array | None:
@@ -176,63 +264,114 @@ def batch_order(n: int, batch_size: int, seed: int, epoch: int, shuffle: bool) -
 
 def _train_epoch(
     model: MLP,
-    x: Any,
-    y: Array,
+    data: Data,
     order: Array | None,
     batch_size: int,
-    optimizer: Optimizer,
-    states: list[Any],
-    epoch: int,
-    callbacks: Sequence[Callback],
-) -> Evaluation:
-    """Every batch once: gradients, then the update. Returns the means over the samples."""
-    n = len(y)
-    loss_sum, correct = 0.0, 0
-    for step, start in enumerate(range(0, n, batch_size), start=1):
-        stop = min(start + batch_size, n)
+    rates: Array,
+    plan: Plan,
+    state: TrainingState,
+    watch: Watch,
+) -> Batch:
+    """Every batch once: gradients, then the update. Returns the sums over the samples."""
+    n = len(data)
+    epoch = state.epoch + 1
+    seen = None
+    for i, first in enumerate(range(0, n, batch_size)):
+        last = min(first + batch_size, n)
         # Rows in their own order are a slice, which NumPy takes without copying.
-        rows = slice(start, stop) if order is None else order[start:stop]
-        X = as_batch(x[rows], model.dtype, model.uint8_scale)  # (batch, n_features)
-        # Overflow shows in the loss, which is looked at next; NumPy's warnings would say it twice.
-        with np.errstate(over="ignore", invalid="ignore"):
-            losses, hits, dW, db = _backpropagate(model, X, y[rows])
-        loss = float(losses.sum(dtype=np.float64))
-        if not math.isfinite(loss):
+        batch = data.rows(slice(first, last) if order is None else order[first:last])
+        X = as_batch(batch.x, model.dtype, model.uint8_scale)  # (batch, n_features)
+        sums = take_step(model, X, batch.T, batch.weights, plan, state, float(rates[i]))
+        if not math.isfinite(sums.loss):
             raise FloatingPointError(
-                f"loss is {loss} at epoch {epoch}, step {step}: "
-                f"try a learning rate below {optimizer.lr:g}"
+                f"loss is {sums.loss} at epoch {epoch}, step {i + 1}: "
+                f"try a learning rate below {plan.optimizer.lr:g}"
             )
-        with np.errstate(over="ignore", invalid="ignore"):
-            parameters = model.weights + model.biases
-            for V, dV, state in zip(parameters, dW + db, states, strict=True):
-                optimizer.update(V, dV, state)
-        loss_sum += loss
-        correct += int(hits.sum())
-        for callback in callbacks:
-            callback.on_progress(stop, loss_sum / stop, correct / stop)
-    return Evaluation(loss_sum / n, correct / n)
+        seen = sums if seen is None else seen + sums
+        watch.progress(seen)
+    if plan.averaging is not None and state.averaging is not None:
+        plan.averaging.after_epoch(state.averaging, model, epoch)
+    state.epoch = epoch
+    assert seen is not None  # a data set is not empty
+    return seen
 
 
-def _backpropagate(model: MLP, X: Array, y: Array) -> tuple[Array, Array, list[Array], list[Array]]:
-    """Forward, loss, backward: losses (n,), hits (n,) of bool, and dW, db of the mean loss."""
-    A, Z = model.forward(X)
-    log_P = log_softmax(Z[-1])  # (n, n_classes)
-    losses = cross_entropy(log_P, y)
-    hits = Z[-1].argmax(axis=1) == y
-    dW, db = model.backward(A, Z, cross_entropy_derivative(log_P, y))
-    return losses, hits, dW, db
+def _refuse_with_lbfgs(**settings: Any) -> None:
+    """Refuse what is for steps of mini-batches; None is what stands for its absence."""
+    for name, value in settings.items():
+        if value is not None:
+            raise ValueError(f"{name} is not for LBFGS, got {shown(value)}")
 
 
-def _check_threads(threads: int | None) -> None:
-    if threads is not None:
-        check_integer("threads", threads, 1)
+def _resumed(model: MLP, resume: Any, fresh: TrainingState) -> TrainingState:
+    """A copy of the state to go on from, if it fits this training; the model gets its arrays.
+
+    Parameters
+    ----------
+    resume : TrainingState
+    fresh : TrainingState
+        That of a training which begins, with the same settings.
+    """
+    if not isinstance(resume, TrainingState):
+        raise TypeError(f"resume must be a TrainingState, got {shown(resume)}")
+    for ours, theirs in zip(fresh.optimizer, resume.optimizer, strict=False):
+        if {k: V.shape for k, V in ours.items()} != {k: V.shape for k, V in theirs.items()}:
+            raise ValueError("resume must be the state of a training of this model and optimizer")
+    if len(fresh.optimizer) != len(resume.optimizer):
+        raise ValueError("resume must be the state of a training of this model and optimizer")
+    if (fresh.averaging is None) != (resume.averaging is None):
+        raise ValueError("resume must be the state of a training with the same averaging")
+    model.load_state_dict(resume.parameters)
+    return copy.deepcopy(resume)
 
 
-def _check_validation_data(model: MLP, data: Any) -> tuple[Any, Array]:
-    """Check the pair (x, y) like the training data."""
-    try:
-        x, y = data
-    except (TypeError, ValueError):
-        raise TypeError("validation_data must be a pair (x, y)") from None
-    x = check_x("validation_data x", x, model.layers[0], model.dtype)
-    return x, check_y("validation_data y", y, x.shape[0], model.layers[-1])
+def _check_optimizer(optimizer: Any) -> Optimizer:
+    """SGD() for None."""
+    optimizer = SGD() if optimizer is None else optimizer
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"optimizer must be an optimizer, such as SGD() or Adam(), got {shown(optimizer)}"
+        )
+    return optimizer
+
+
+def _check_schedule(schedule: Any, epochs: int, steps_per_epoch: int, validation: bool) -> Any:
+    """Check that it has the methods of a schedule, which it need not be by class, and let it check.
+
+    `validation` is whether there are validation data.
+    """
+    for method in ("start", "rates", "epoch_ended"):
+        if schedule is not None and not callable(getattr(schedule, method, None)):
+            raise TypeError(f"schedule must have a method {method}, got {shown(schedule)}")
+    if hasattr(schedule, "check"):
+        schedule.check(epochs, steps_per_epoch, validation)
+    return schedule
+
+
+def _check_augmentation(model: MLP, augmentation: Any) -> None:
+    """Check that its images have the model's features."""
+    if augmentation is None:
+        return
+    if not isinstance(augmentation, Augmentation):
+        raise TypeError(f"augmentation must be an Augmentation or None, got {shown(augmentation)}")
+    if augmentation.n_features != model.layers[0]:
+        raise ValueError(
+            f"augmentation must be of images of {model.layers[0]} features, got image_shape "
+            f"{augmentation.image_shape}"
+        )
+
+
+def _check_target_accuracy(model: MLP, value: Any, validation: Data | None) -> float | None:
+    """Value as an accuracy that validation can measure, or None."""
+    if value is None:
+        return None
+    accuracy = check_number("target_accuracy", value, 0)
+    if accuracy > 1:
+        raise ValueError(f"target_accuracy must be in 0..1, got {accuracy:g}")
+    if validation is None:
+        raise ValueError(
+            f"target_accuracy needs validation_data or validation_fraction, got {accuracy:g} alone"
+        )
+    if model.loss.kind == "real":
+        raise ValueError(f"target_accuracy needs a loss of classes, got {model.loss.name}")
+    return accuracy

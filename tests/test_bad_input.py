@@ -73,7 +73,7 @@ BAD_MODELS = {
     "layers a matrix": ({"layers": np.ones((40, 40))}, TypeError, "layers", ""),
     "activation": ({"activation": "rleu"}, ValueError, "activation", "'rleu'"),
     "activation none": ({"activation": None}, ValueError, "activation", "None"),
-    "activation a list": ({"activation": ["relu"]}, ValueError, "activation", "['relu']"),
+    "activations": ({"activation": ["relu"] * 2}, ValueError, "activation", "['relu', 'relu']"),
     "init": ({"init": "zero"}, ValueError, "init", "'zero'"),
     "bounds of init": ({"init": "uniform(1, 0)"}, ValueError, "init", "'uniform(1, 0)'"),
     "init a function": ({"init": len}, ValueError, "init", "len"),

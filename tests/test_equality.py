@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from benchmarks.implementations import IMPLEMENTATIONS
 from tests.equality import ADAM, NETWORKS, TOLERANCE, assert_equal, problem, sparse_problem
+from tests.features import FEATURES, build
 
 fastmlp, reference = IMPLEMENTATIONS["fast"], IMPLEMENTATIONS["reference"]
 DTYPES = ["float64", "float32"]
@@ -114,6 +115,64 @@ def test_loss_curve_of_several_epochs_is_equal(dtype, batch_size, rule, values):
     assert_equal([e.train_loss for e in ours.epochs], [e.train_loss for e in theirs.epochs], dtype)
     assert [e.train_accuracy for e in ours.epochs] == [e.train_accuracy for e in theirs.epochs]
     assert_parameters_equal(fast, plain, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("feature", FEATURES)
+def test_every_feature_trains_equally(feature, dtype):
+    """Curves and all arrays after three epochs, ten steps; the last batch has 7 rows."""
+    models, histories = [], []
+    for api in (fastmlp, reference):
+        model, x, y, settings = build(api, feature, dtype)
+        histories.append(api.fit(model, x, y, **settings))
+        models.append(model)
+        start = build(api, feature, dtype)[0].state_dict()
+        moved = [(start[name] != array).any() for name, array in model.state_dict().items()]
+        assert sum(moved) >= len(moved) - 2  # all but the layer whose rate is 0
+    ours, theirs = ([e.train_loss for e in history.epochs] for history in histories)
+    assert_equal(ours, theirs, dtype, "loss")
+    assert [e.train_accuracy for e in histories[0].epochs] == [
+        e.train_accuracy for e in histories[1].epochs
+    ]
+    assert [e.learning_rate for e in histories[0].epochs] == [
+        e.learning_rate for e in histories[1].epochs
+    ]
+    expected = models[1].state_dict()
+    assert list(models[0].state_dict()) == list(expected)
+    for name, array in models[0].state_dict().items():
+        # Batch norm takes a bias before it away again: its gradient is rounding of the weights'.
+        beside = expected[f"W{name[1:]}"].ravel() if name[0] == "b" else []
+        assert_equal([*array.ravel(), *beside], [*expected[name].ravel(), *beside], dtype, name)
+    x = build(fastmlp, feature, dtype)[1]
+    assert_equal(models[0].predict(x), models[1].predict(x), dtype, "predictions")
+    assert_equal(models[0].logits(x), models[1].logits(x), dtype, "logits")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("feature", FEATURES)
+def test_every_feature_has_equal_gradients_and_evaluations(feature, dtype):
+    results = []
+    for api in (fastmlp, reference):
+        model, x, y, settings = build(api, feature, dtype)
+        weights = {k: v for k, v in settings.items() if k in ("sample_weight", "class_weight")}
+        gradients = api.loss_and_gradients(model, x, y, **weights)
+        weights.pop("class_weight", None)
+        results.append((gradients, api.evaluate(model, x, y, **weights)))
+    (ours, scores), (theirs, expected) = results
+    assert_equal(ours.loss, theirs.loss, dtype, "loss")
+    assert_equal(scores.loss, expected.loss, dtype, "evaluated loss")
+    assert scores.accuracy == expected.accuracy
+    for kind in ("weights", "biases", "scales", "shifts"):
+        pairs = zip(getattr(ours, kind), getattr(theirs, kind), strict=True)
+        # What batch norm takes away again, such as the gradient of a bias before it, is rounding:
+        # 1e-8 of the weights' gradient.
+        least = np.abs(np.concatenate([g.ravel() for g in theirs.weights])).max()
+        for layer, (one, other) in enumerate(pairs):
+            scale = max(np.abs(other).max(), least if kind == "biases" else 0)
+            assert np.abs(one.astype(float) - other).max() <= TOLERANCE[dtype] * scale, (
+                kind,
+                layer,
+            )
 
 
 def test_the_default_adam_trains_equally_in_float64():

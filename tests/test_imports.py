@@ -18,6 +18,13 @@ CORE = {
     "fastmlp.engine",
     "fastmlp.inputs",
     "fastmlp.threads",
+    "fastmlp.averaging",
+    "fastmlp.losses",
+    "fastmlp.splits",
+    "fastmlp.state",
+    "fastmlp.targets",
+    "fastmlp.lbfgs",
+    "fastmlp.augmentation",
     "fastmlp.callbacks",
     "fastmlp.history",
     "fastmlp.metrics",
@@ -38,14 +45,24 @@ ROOMS = {
     "fastmlp.paths": (set(), {"platformdirs"}),
     "fastmlp.atomic": (set(), set()),
     "fastmlp.checks": (set(), set()),
+    "fastmlp.augmentation": ({"fastmlp.checks"}, set()),
+    "fastmlp.averaging": ({"fastmlp.checks"}, set()),
+    "fastmlp.lbfgs": (set(), {"numpy", "scipy"}),
+    "fastmlp.losses": ({"fastmlp.checks"}, set()),
+    "fastmlp.splits": (set(), {"numpy"}),
+    "fastmlp.state": (set(), {"numpy"}),
+    "fastmlp.targets": (
+        {"fastmlp.checks", "fastmlp.inputs", "fastmlp.losses"},
+        {"numpy"},
+    ),
+    "fastmlp.trainer": (TRAINING, {"numpy"}),
     "fastmlp.callbacks": ({"fastmlp.checks"}, set()),
     "fastmlp.early_stopping": (
         {"fastmlp.callbacks", "fastmlp.checks", "fastmlp.metrics"},
         set(),
     ),
-    "fastmlp.find_rate": (TRAINING, {"numpy", "matplotlib"}),
+    "fastmlp.find_rate": ({*TRAINING, "fastmlp.trainer"}, {"numpy", "matplotlib"}),
     "fastmlp.history": ({"fastmlp.atomic"}, {"pandas"}),
-    "fastmlp.initializers": (set(), {"numpy"}),
     "fastmlp.logs": (
         {"fastmlp.atomic", "fastmlp.callbacks", "fastmlp.checks", "fastmlp.history"},
         {"tensorboard"},
@@ -59,7 +76,7 @@ ROOMS = {
     # A model saves itself: the only import upwards, at the call.
     "fastmlp.model": ({*CORE, "fastmlp.predictor", "fastmlp.model_file"}, {"numpy"}),
     "fastmlp.predictor": (CORE, {"numpy"}),
-    "fastmlp.model_file": ({*PLAIN, "fastmlp.model"}, {"numpy", "safetensors"}),
+    "fastmlp.model_file": ({*PLAIN, "fastmlp.losses", "fastmlp.model"}, {"numpy", "safetensors"}),
     "fastmlp.training": ({*CORE, "fastmlp.model"}, {"numpy"}),
     "fastmlp.progress": ({"fastmlp.callbacks"}, {"rich"}),
     # Faces to the outside: each on the training loop, none on another face.
@@ -74,12 +91,21 @@ ROOMS = {
     "fastmlp": ({"fastmlp"}, set()),
     "reference.mnist": ({"reference", "fastmlp"}, {"numpy"}),
     "reference.history": ({"reference"}, {"pandas"}),
+    # erf; and L-BFGS.
+    "reference.activations": ({"reference"}, {"numpy", "scipy"}),
+    "reference.lbfgs": ({"reference"}, {"numpy", "scipy"}),
     "reference.initializers": ({"reference"}, {"numpy", "threadpoolctl"}),
     "reference": ({"reference"}, {"numpy"}),
 }
 
 
-KNOWN_BY_TYPE = {"fastmlp.model", "fastmlp.inputs", "fastmlp.optimizers"}
+KNOWN_BY_TYPE = {
+    "fastmlp.augmentation",
+    "fastmlp.model",
+    "fastmlp.inputs",
+    "fastmlp.optimizers",
+    "fastmlp.targets",
+}
 """What the engine may import for its annotations alone."""
 
 

@@ -292,7 +292,7 @@ def test_adam_equals_its_equations_and_finds_both_planes(n, dtype):
 
 
 def test_every_activation_and_its_derivative_are_in_the_reference_too():
-    from reference.functions import ACTIVATIONS
+    from reference.activations import ACTIVATIONS
 
     assert set(activations.ACTIVATIONS) == set(ACTIVATIONS)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import fastmlp
 from benchmarks.implementations import IMPLEMENTATIONS
 
 each = pytest.mark.parametrize("api", IMPLEMENTATIONS.values(), ids=IMPLEMENTATIONS)

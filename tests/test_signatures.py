@@ -10,11 +10,16 @@ from benchmarks.implementations import IMPLEMENTATIONS, SHARED_NAMES
 EXPECTED = IMPLEMENTATIONS["reference"]
 OTHERS = {name: module for name, module in IMPLEMENTATIONS.items() if module is not EXPECTED}
 
-FUNCTIONS = ["evaluate", "fit", "loss_and_gradients"]
+FUNCTIONS = ["evaluate", "fit", "loss_and_gradients", "train_step"]
 METHODS = {
-    "MLP": ["__init__", "logits", "predict", "predict_proba"],
-    "SGD": ["__init__"],
-    "Adam": ["__init__"],
+    "MLP": [
+        "__init__",
+        "load_state_dict",
+        "logits",
+        "predict",
+        "predict_proba",
+        "state_dict",
+    ],
     "Callback": [
         "on_epoch_begin",
         "on_epoch_end",
@@ -33,14 +38,29 @@ METHODS = {
     ],
     "History": ["__init__", "to_dataframe", "to_dict", "to_jsonl"],
 }
+DESCRIPTIONS = [
+    *("AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "Huber", "Poisson", "SquaredError"),
+    *("SGD", "Adam", "AdamW", "NAdam", "RMSprop", "Adagrad", "Lion", "LBFGS"),
+    *("Constant", "Cosine", "Exponential", "InverseScaling", "Linear", "OneCycle"),
+    *("ReduceOnPlateau", "Step", "EMA", "SWA", "Augmentation"),
+]
+"""Dataclasses of settings."""
+
 ATTRIBUTES = [
     "activation",
     "biases",
+    "dropout",
     "dtype",
     "init",
+    "input_dropout",
     "layers",
     "n_parameters",
+    "norm",
+    "running_means",
+    "running_variances",
+    "scales",
     "seed",
+    "shifts",
     "uint8_scale",
     "weights",
 ]
@@ -66,8 +86,8 @@ def test_every_shared_name_is_public(name):
 
 
 def test_every_shared_name_is_compared_here():
-    classes = ["Epoch", "Evaluation", "Gradients"]
-    assert sorted([*FUNCTIONS, *METHODS, *classes]) == sorted(SHARED_NAMES)
+    classes = ["Epoch", "Evaluation", "Gradients", "TrainingState"]
+    assert sorted([*FUNCTIONS, *METHODS, *DESCRIPTIONS, *classes]) == sorted(SHARED_NAMES)
 
 
 @other
@@ -100,18 +120,19 @@ def test_models_have_the_same_attributes_of_the_same_types_and_values(name):
     for attribute in ATTRIBUTES:
         value, wanted = getattr(ours, attribute), getattr(expected, attribute)
         assert isinstance(value, type(wanted))
-        if attribute in ("weights", "biases"):
+        if isinstance(wanted, list):
             assert [(a.shape, a.dtype) for a in value] == [(a.shape, a.dtype) for a in wanted]
         else:
             assert value == wanted
 
 
 @other
-@pytest.mark.parametrize("cls", ["Epoch", "History", "SGD", "Adam"])
+@pytest.mark.parametrize("cls", ["Epoch", "History", *DESCRIPTIONS])
 def test_dataclasses_have_the_same_fields_in_one_order(name, cls):
     ours, expected = getattr(OTHERS[name], cls), getattr(EXPECTED, cls)
     fields = [(field.name, field.default) for field in dataclasses.fields(ours)]
     assert fields == [(field.name, field.default) for field in dataclasses.fields(expected)]
+    assert signature(ours.__init__) == signature(expected.__init__)
     frozen = ours.__dataclass_params__.frozen
     assert frozen == expected.__dataclass_params__.frozen
 

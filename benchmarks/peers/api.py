@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from benchmarks.task import Task, samples
+from benchmarks.task import OPTIMIZERS, Task, samples
 
 
 class ApiTrainer:
@@ -17,13 +17,19 @@ class ApiTrainer:
     def __init__(self, task: Task, variant: str) -> None:
         self.task = task
         self.x, self.y = samples(task.data, task.samples)
-        kinds = {"sgd": "SGD", "adam": "Adam"}
-        make = getattr(self.implementation, kinds[task.optimizer])
-        self.optimizer = make(lr=task.learning_rate)
+        kind, settings = OPTIMIZERS[task.optimizer]
+        self.optimizer = getattr(self.implementation, kind)(lr=task.learning_rate, **settings)
         self.reset()
 
     def reset(self) -> None:
-        self.model: Any = self.implementation.MLP(self.task.layers, dtype=self.task.dtype)
+        task = self.task
+        self.model: Any = self.implementation.MLP(
+            task.layers,
+            dtype=task.dtype,
+            activation=task.activation,
+            norm=task.norm,
+            dropout=task.dropout,
+        )
 
     def epoch(self, seed: int) -> tuple[float, float]:
         history = self.implementation.fit(

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.task import Task, floats, initial, order
+from benchmarks.task import OPTIMIZERS, Task, floats, initial, order
 
 
 def variants(task: Task) -> list[str]:
@@ -28,9 +28,16 @@ class Trainer:
         self.x, self.y = torch.from_numpy(x), torch.from_numpy(y.astype(np.int64))
         sizes = zip(task.layers, task.layers[1:], strict=False)
         linear = [nn.Linear(n, m, dtype=getattr(torch, task.dtype)) for n, m in sizes]
-        steps: list[nn.Module] = [linear[0]]
-        for layer in linear[1:]:
-            steps += [nn.ReLU(), layer]
+        dtype = getattr(torch, task.dtype)
+        steps: list[nn.Module] = []
+        for layer in linear[:-1]:
+            steps.append(layer)
+            if task.norm == "layer":
+                steps.append(nn.LayerNorm(layer.out_features, dtype=dtype))
+            steps.append({"relu": nn.ReLU, "gelu": nn.GELU}[task.activation]())
+            if task.dropout:
+                steps.append(nn.Dropout(task.dropout))
+        steps.append(linear[-1])
         self.linear, self.network = linear, nn.Sequential(*steps)
         self.loss: Any = lambda x, y: cross_entropy(self.network(x), y)
         self.compiled = self.loss
@@ -44,9 +51,18 @@ class Trainer:
             for layer, W, b in zip(self.linear, model.weights, model.biases, strict=True):
                 layer.weight.copy_(torch.from_numpy(W.T))
                 layer.bias.copy_(torch.from_numpy(b))
-        kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[self.task.optimizer]
-        rate = self.task.learning_rate
-        self.optimizer = kind(self.network.parameters(), lr=rate, fused=True)
+        for layer in self.network:
+            if isinstance(layer, nn.LayerNorm):
+                layer.reset_parameters()
+        kind, settings = OPTIMIZERS[self.task.optimizer]
+        groups: Any = self.network.parameters()
+        if "weight_decay" in settings:
+            groups = [
+                {"params": [p for p in self.network.parameters() if p.ndim == 2]},
+                {"params": [p for p in self.network.parameters() if p.ndim < 2], "weight_decay": 0},
+            ]
+        make = getattr(torch.optim, kind)
+        self.optimizer = make(groups, lr=self.task.learning_rate, fused=True, **settings)
 
     def epoch(self, seed: int) -> tuple[float, float]:
         task, losses = self.task, []

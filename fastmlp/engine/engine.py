@@ -113,6 +113,12 @@ PROBE_STEPS, PROBE_ROUNDS = 50, 3
 """Steps in which a number of threads is timed, and how often; the least time counts."""
 
 
+def planes_of(optimizer: Optimizer) -> int:
+    """Planes of its state."""
+    planes: int = UPDATES[optimizer.update].planes
+    return planes
+
+
 def compile_for(model: MLP, optimizer: Optimizer, kind: str, targets: Targets) -> None:
     """Compile what training on samples of ``kind`` needs, or load it from the cache."""
     functions = {activations.identity}

@@ -33,6 +33,7 @@ from fastmlp.kernels.losses import HIT, LOSS
 from fastmlp.kernels.masks import mark_row, transpose_masks
 from fastmlp.kernels.random import threefry
 from fastmlp.kernels.simd import count_bits, lanes, prefetch
+from fastmlp.kernels.subnormals import flush_subnormals, restore_subnormals
 from fastmlp.kernels.sync import (
     CELLS,
     FAILED,
@@ -666,14 +667,9 @@ def lap(clocks, phase, since):
     return now
 
 
-@jit(from_python=True)
-def run(jobs, layers, hyper, thread):
-    """Every batch of the job's order, as thread ``thread`` of its team.
-
-    ``jobs`` (1,), of `plan.JOB`; ``hyper`` (steps, HYPERPARAMETERS): a row for each step, or one.
-    Ends early, before the update, when an input or a loss is not finite (FAILED is set; the
-    parameters are those before the step), or after the chunk in which STOP was set.
-    """
+@inner
+def run_batches(jobs, layers, hyper, thread):
+    """See `run`."""
     job, dtype = jobs[0], hyper.dtype
     items = job.scratch_items
     T = matrix(job.scratch, dtype, thread * items, 1, items, items, 1)
@@ -731,6 +727,20 @@ def run(jobs, layers, hyper, thread):
             now = lap(clocks, WAIT, now)
             if atomic_load(cells, HALT):
                 return
+
+
+@jit(from_python=True)
+def run(jobs, layers, hyper, thread):
+    """Every batch of the job's order, as thread ``thread`` of its team.
+
+    ``jobs`` (1,), of `plan.JOB`; ``hyper`` (steps, HYPERPARAMETERS): a row for each step, or one
+    (``job.groups`` rows in place of one). Ends early, before the update, when an input or a loss is
+    not finite (FAILED is set; the parameters are those before the step), or after the chunk in
+    which STOP was set.
+    """
+    before = flush_subnormals()
+    run_batches(jobs, layers, hyper, thread)
+    restore_subnormals(before)
 
 
 @jit(from_python=True)

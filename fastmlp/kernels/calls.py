@@ -1,10 +1,9 @@
 """Kernels compiled apart and called through their address.
 
-The product, activations, losses, updates, gathers and augmentation are compiled (and cached on
-disk) each on
-its own, when first needed. The step calls them by address: it is compiled once for each dtype and
-does not change when an activation is added, and LLVM optimises the tiles once, not once for each
-place that multiplies.
+The product, activations, losses, updates, gathers and the augmentation are compiled (and cached
+on disk) each on its own, when first needed. The step calls them by address: it is compiled once for
+each dtype and does not change when an activation is added, and LLVM optimises the tiles once, not
+once for each place that multiplies.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Every kernel has six matrices and a row of numbers, see `calls.part_arguments`.
 from __future__ import annotations
 
 from fastmlp.kernels.losses import masked_row
-from fastmlp.kernels.simd import full, lanes, load, maximum, minimum, sqrt, store, sum_lanes, where
+from fastmlp.kernels.simd import full, lanes, load, maximum, minimum, sqrt, store, sum_lanes
 
 
 def row_squares(G, squares, unused_1, unused_2, unused_3, unused_4, numbers):
@@ -35,8 +35,7 @@ def limit_columns(W, settings, unused_1, unused_2, unused_3, unused_4, numbers):
         for r in range(W.shape[0]):
             w = load(W, r, j)
             total = total + w * w
-        size = sqrt(total)
-        factor = where(size > c, c / size, 1)
+        factor = c / maximum(sqrt(total), c)
         for r in range(W.shape[0]):
             store(W, r, j, load(W, r, j) * factor)
 

@@ -19,12 +19,12 @@ ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 
 
 def _word(x):
-    """The last 32 bits of an integer."""
-    return np.uint32(x) if JIT else int(x) & 0xFFFFFFFF
+    """The last 32 bits of an integer, or of an array of them."""
+    return np.uint32(x) if JIT else x & 0xFFFFFFFF
 
 
 if JIT:
-    # As int64 with masks, which LLVM does not narrow, 784 pairs of words took 4.1 us instead of 1.
+    # As int64 with masks, which LLVM does not narrow, 784 pairs took 4.1 us instead of 1.6.
     _word = inner(_word)
 
 
