@@ -77,7 +77,7 @@ ROOMS = {
     "fastmlp.model": ({*CORE, "fastmlp.predictor", "fastmlp.model_file"}, {"numpy"}),
     "fastmlp.predictor": (CORE, {"numpy"}),
     "fastmlp.model_file": ({*PLAIN, "fastmlp.losses", "fastmlp.model"}, {"numpy", "safetensors"}),
-    "fastmlp.training": ({*CORE, "fastmlp.model"}, {"numpy"}),
+    "fastmlp.training": ({*CORE, "fastmlp.model", "fastmlp.model_file"}, {"numpy"}),
     "fastmlp.progress": ({"fastmlp.callbacks"}, {"rich"}),
     # Faces to the outside: each on the training loop, none on another face.
     "fastmlp.checkpoint": ({*TRAINING, "fastmlp.model_file"}, OUTSIDE),

@@ -224,7 +224,7 @@ def test_ctrl_c_while_another_thread_compiles_ends_the_wait(monkeypatch):
 
     release = threading.Event()
 
-    def compile_for_ever(self, samples):
+    def compile_for_ever(self, *data):
         signal.raise_signal(signal.SIGINT)
         release.wait()
 
