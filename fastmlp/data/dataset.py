@@ -116,7 +116,7 @@ def _check_targets(what: str, y: NDArray[Any], n_samples: int) -> None:
     lowest, highest = y.min(), y.max()
     if not (math.isfinite(lowest) and math.isfinite(highest)):
         raise DataError(f"{what} has NaN or infinite values")
-    if _is_labels(y) and not (0 <= lowest and highest <= MAX_LABEL):
+    if _is_labels(y) and not (lowest >= 0 and highest <= MAX_LABEL):
         wrong = int(lowest if lowest < 0 else highest)
         raise DataError(f"{what} has label {wrong}; 0 to {MAX_LABEL} are allowed")
 
