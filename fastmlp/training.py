@@ -21,7 +21,7 @@ from fastmlp.inputs import Samples, check_samples
 from fastmlp.metrics import check_metrics, measure
 from fastmlp.model import MLP
 from fastmlp.optimizers import LBFGS, SGD, Optimizer
-from fastmlp.schedules import Schedule
+from fastmlp.schedules import Constant, Schedule
 from fastmlp.splits import held_out
 from fastmlp.state import TrainingState
 from fastmlp.targets import Targets, check_targets
@@ -172,7 +172,7 @@ def fit(
         epochs=check_integer("epochs", epochs, 0),
         batch_size=_check_batch_size(batch_size, len(rows)),
         optimizer=check_optimizer(optimizer, model),
-        schedule=_check_kind("schedule", schedule, Schedule) or Schedule(),
+        schedule=_check_kind("schedule", schedule, Schedule) or Constant(),
         seed=seed,
         shuffle=check_flag("shuffle", shuffle),
         metrics=_check_metrics(metrics, model, validation is not None),
@@ -280,7 +280,7 @@ class _Run:
         for name, given in {
             "dropout": dropped,
             "batch norm": "batch" in self.model.norms,
-            "a schedule": type(self.schedule) is not Schedule,
+            "a schedule": not isinstance(self.schedule, Constant),
             "clip_norm": self.clip_norm is not None,
             "clip_value": self.clip_value is not None,
             "max_norm": self.max_norm is not None,
