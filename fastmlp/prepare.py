@@ -19,16 +19,20 @@ from fastmlp.splits import held_out
 NETWORK = ("layers", "activation", "loss", "norm", "dropout", "input_dropout", "dtype")
 """Attributes of a network that must be the same in a run that goes on."""
 
+OF_FIT = {name for name, item in FIELDS.items() if item.metadata["recorded"]} - {"data", "engine"}
 WORDS = {
     "validation_data or validation_fraction": "--val-fraction",
     "validation_fraction": "--val-fraction",
     "EarlyStopping": "--early-stopping",
     "augmentation": "--augment",
-} | {name: flag_of(name) for name in FIELDS}
+    "resume": "--resume",
+} | {name: flag_of(name) for name in sorted(OF_FIT)}
 """What Python calls an argument, and its flag."""
 
-ANYWHERE = re.compile(r"\b(?:" + "|".join(word for word in WORDS if "_" in word) + r")\b")
-FIRST = re.compile("(?:" + "|".join(WORDS) + r")\b")
+FIRST = re.compile("(?:" + "|".join(WORDS) + ")(?=[ :])")
+FURTHER = re.compile(r"\b(?:" + "|".join(word for word in WORDS if "_" in word) + r")\b")
+"""Arguments in a message that begins with one: those that can be no common word."""
+
 OF_DATA = re.compile(r"(?:validation_data )?[xy]\b")
 
 
@@ -171,7 +175,7 @@ def flags_named(data: Dataset | None = None) -> Iterator[None]:
         if data is not None and OF_DATA.match(message):
             raise DataError(f"{data.name}: {message}") from None
         first = FIRST.match(message)
-        rest = message[first.end() :] if first else message
-        raise ValueError(
-            (WORDS[first[0]] if first else "") + ANYWHERE.sub(lambda m: WORDS[m[0]], rest)
-        ) from None
+        if first is None:
+            raise
+        rest = FURTHER.sub(lambda word: WORDS[word[0]], message[first.end() :])
+        raise ValueError(WORDS[first[0]] + rest) from None

@@ -772,6 +772,26 @@ def test_ctrl_c_stops_and_saves_what_was_learned(blobs, tmp_path, engine):
     assert os.listdir(tmp_path) == ["model"]
 
 
+def test_ctrl_c_says_which_checkpoint_is_there_and_the_run_goes_on(blobs, tmp_path):
+    folder = tmp_path / "run"
+    options = ("--data", blobs, "--hidden", 8, "--lr", 0.01, "--threads", 2)
+    process = start(*options, "--epochs", 10**9, "--checkpoint", folder)
+    assert process.stderr.readline().startswith("epoch ")
+    assert process.stderr.readline().startswith("epoch ")
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 130
+    newest = max(folder.glob("epoch-*.safetensors"))
+    said = f"fastmlp.train: error: interrupted; the newest checkpoint is {newest}"
+    assert stderr.splitlines()[-1] == said
+    epochs = int(newest.stem.removeprefix("epoch-")) + 2
+    resumed = run("--resume", folder, "--epochs", epochs, "--json", "-")
+    lines = resumed.stderr.splitlines()
+    assert [line.split("/")[0] for line in lines] == [f"epoch {epochs - 1}", f"epoch {epochs}"]
+    whole = result_of(*options, "--epochs", epochs)
+    assert json.loads(resumed.stdout)["parameter_sha256"] == whole["parameter_sha256"]
+
+
 @pytest.mark.parametrize("n_compiled", [0, 3])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_ctrl_c_while_it_compiles_is_not_lost(blobs, tmp_path, threads, n_compiled):
