@@ -13,7 +13,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastmlp.checks import shown
@@ -25,7 +25,14 @@ PARSERS: dict[Any, Callable[[str], Any]] = {
 }
 
 
-def create(text: str, table: Mapping[str, type], package: Any = None, **more: Any) -> Any:
+def create(
+    text: str,
+    table: Mapping[str, type],
+    package: Any = None,
+    *,
+    reserved: Sequence[str] = (),
+    **more: Any,
+) -> Any:
     """Make the object that ``name:key=value,...`` says.
 
     Parameters
@@ -35,6 +42,8 @@ def create(text: str, table: Mapping[str, type], package: Any = None, **more: An
         The classes by name.
     package : module, optional
         Takes the class of the same name from there instead: that of the other engine.
+    reserved : sequence of str
+        Keys that the text may not have.
     **more
         Further arguments of the class.
 
@@ -48,11 +57,17 @@ def create(text: str, table: Mapping[str, type], package: Any = None, **more: An
         raise ValueError(f"the name must be one of {', '.join(table)}, not {shown(name)}")
     if colon and not pairs:
         raise ValueError(f"{name} must be followed by key=value after the colon, not by nothing")
-    return create_of(table[name], pairs, package, called=name, **more)
+    return create_of(table[name], pairs, package, called=name, reserved=reserved, **more)
 
 
 def create_of(
-    kind: type, text: str, package: Any = None, called: str | None = None, **more: Any
+    kind: type,
+    text: str,
+    package: Any = None,
+    *,
+    called: str | None = None,
+    reserved: Sequence[str] = (),
+    **more: Any,
 ) -> Any:
     """Make the object of the class ``kind`` that ``key=value,...`` says; as `create`.
 
@@ -61,7 +76,7 @@ def create_of(
     name = called or kind.__name__
     if package is not None:
         kind = twin(kind, package)
-    allowed = _hints(kind)
+    allowed = {key: hint for key, hint in _hints(kind).items() if key not in reserved}
     arguments = more | _pairs(text, name, allowed)
     missing = [
         parameter.name

@@ -30,8 +30,9 @@ from fastmlp import __version__
 from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.callbacks import Callback
 from fastmlp.checkpoint import PATTERN, Checkpoint, load_checkpoint
-from fastmlp.config import TrainConfig, add_flags, from_flags, settings_file, settings_text
+from fastmlp.config import TrainConfig
 from fastmlp.data import DataError, Dataset, load_dataset, load_default_dataset
+from fastmlp.flags import add_flags, from_flags, settings_file, settings_text
 from fastmlp.logs import JSONLinesLog, TensorBoard
 from fastmlp.prepare import (
     check_same_network,

@@ -70,6 +70,7 @@ ROOMS = {
     "fastmlp.sklearn": (TRAINING, OUTSIDE),
     "fastmlp.settings": ({"fastmlp.checks"}, set()),
     "fastmlp.config": ({"fastmlp"}, OUTSIDE),
+    "fastmlp.flags": ({"fastmlp.checks", "fastmlp.config"}, set()),
     "fastmlp.prepare": (
         {"fastmlp.config", "fastmlp.data", "fastmlp.losses", "fastmlp.splits"},
         {"numpy"},

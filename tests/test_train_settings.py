@@ -13,7 +13,8 @@ import pytest
 import fastmlp
 import fastmlp.train
 import reference
-from fastmlp.config import FIELDS, TrainConfig, from_recorded
+from fastmlp.config import FIELDS, TrainConfig
+from fastmlp.flags import from_recorded
 from fastmlp.losses import LOSSES
 from fastmlp.optimizers import OPTIMIZERS
 from fastmlp.schedules import SCHEDULES
@@ -332,7 +333,7 @@ WRONG = {
     "--optimizer sgd:momentum=fast": ["--optimizer", "momentum", "'fast'"],
     "--optimizer sgd:nesterov=true": ["--optimizer", "nesterov needs a momentum"],
     "--optimizer sgd:nesterov=yes": ["--optimizer", "nesterov", "'yes'", "True or False"],
-    "--optimizer sgd:speed=1": ["--optimizer", "sgd", "'speed'", "momentum"],
+    "--optimizer sgd:speed=1": ["--optimizer", "sgd has the keys momentum, nesterov,", "'speed'"],
     "--optimizer sgd:momentum": ["--optimizer", "key=value", "'momentum'"],
     "--optimizer sgd:": ["--optimizer", "sgd", "key=value"],
     "--optimizer sgd:momentum=0,momentum=0": ["--optimizer", "momentum twice"],
