@@ -509,7 +509,7 @@ class TrainConfig:
                 "--augment needs to know the images' size, which this data set does not tell: add "
                 "image_shape=HEIGHTxWIDTH, or HEIGHTxWIDTHxCHANNELS"
             )
-        shape = {} if image_shape is None else {"image_shape": tuple(image_shape)}
+        shape: dict[str, Any] = {} if image_shape is None else {"image_shape": tuple(image_shape)}
         return create_of(Augmentation, self.augment, package, called="augmentation", **shape)
 
     def recorded(self) -> dict[str, Any]:
