@@ -1,62 +1,128 @@
-"""`TrainConfig`: every setting of a training run, once. Command-line flags are made from it."""
+"""`TrainConfig`: every setting of a training run, once; `fastmlp.flags` makes flags from it."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from fastmlp.checks import parse_integer, parse_number, shown
+import numpy as np
+
+from fastmlp.augmentation import Augmentation
+from fastmlp.averaging import EMA, SWA, Averaging
+from fastmlp.checks import (
+    check_choice,
+    check_positive,
+    parse_integer,
+    parse_number,
+    shown,
+)
+from fastmlp.early_stopping import EarlyStopping
 from fastmlp.initializers import INITIALIZERS, initializer
-from fastmlp.model import ACTIVATIONS, DTYPES
+from fastmlp.losses import LOSSES
+from fastmlp.metrics import check_name
+from fastmlp.model import ACTIVATIONS, DTYPES, NORMS
+from fastmlp.optimizers import OPTIMIZERS
+from fastmlp.schedules import SCHEDULES
+from fastmlp.settings import create, create_of, keys_of
 from fastmlp.threads import MOST_THREADS
 
+# 0.2 is what the accuracy in README.md was measured with; the others are their classes' own.
+RATES = {name: kind.lr for name, kind in OPTIMIZERS.items() if name != "lbfgs"} | {"sgd": 0.2}
+"""Default learning rates; L-BFGS has none."""
 
-class Rule(NamedTuple):
-    """An optimiser of the command: name of its class in either engine, and its default rate."""
+DEFAULT_RATES = ", ".join(f"{rate:g} for {name}" for name, rate in RATES.items())
 
-    class_name: str
-    lr: float
+AVERAGES: dict[str, type[Averaging]] = {"ema": EMA, "swa": SWA}
+TABLES: dict[str, Mapping[str, type]] = {
+    "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "averaging": AVERAGES,
+}
+"""Settings that are ``name:key=value,...``: the classes by name."""
 
-    def rate(self, given: float | None) -> float:
-        """The learning rate ``given``, or the default where there is none."""
-        return self.lr if given is None else given
+OF_OPTIMIZER = ("lr", "weight_decay")
+"""Settings of every optimiser, with defaults of its own, that have a flag."""
 
-
-# 0.2 is what the accuracy in README.md was measured with; Adam's is its paper's, and the class's.
-OPTIMIZERS = {"sgd": Rule("SGD", lr=0.2), "adam": Rule("Adam", lr=0.001)}
-DEFAULT_RATES = ", ".join(f"{rule.lr} for {name}" for name, rule in OPTIMIZERS.items())
 ENGINES = ("fast", "reference")
 
 
-def _option(default: Any, group: str, text: str, **flag: Any) -> Any:
-    """A field with what its flag needs: help ``text``, its ``group``, ``flag`` for argparse."""
+def _first(values: list[Any]) -> Any:
+    return values[0]
+
+
+def _one_or_each(values: list[Any]) -> Any:
+    """One value for all hidden layers, or a tuple of one for each."""
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def _weights(values: list[Any]) -> Any:
+    if "balanced" in values and len(values) > 1:
+        raise ValueError(f"--class-weight must be 'balanced' or numbers, not {shown(values)}")
+    return "balanced" if "balanced" in values else tuple(values)
+
+
+def _option(
+    default: Any,
+    group: str,
+    text: str,
+    parse: Callable[[str], Any] | None = None,
+    *,
+    metavar: str | None = None,
+    nargs: str | None = None,
+    gather: Callable[[list[Any]], Any] = _first,
+    recorded: bool = True,
+) -> Any:
+    """A field, and the flag that it is.
+
+    ``parse`` makes a value of a word, None for a flag without one; ``gather`` makes the field of
+    the values. ``recorded``: whether it is part of the result, and can be repeated from it.
+    """
     return dataclasses.field(
-        default=default, metadata={"group": group, "flag": {"help": text, **flag}}
+        default=default,
+        metadata={
+            "group": group,
+            "text": text,
+            "parse": parse,
+            "metavar": metavar,
+            "nargs": nargs,
+            "gather": gather,
+            "recorded": recorded,
+        },
     )
 
 
-def _parser(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """``parse`` for argparse, whose own message for a ValueError leaves out what is allowed."""
-
-    def parse_flag(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parse_flag
-
-
 def _integer(least: int, most: int | None = None) -> Callable[[str], int]:
-    return _parser(lambda text: parse_integer("the value", text, least, most))
+    return lambda text: parse_integer("the value", text, least, most)
 
 
 def _number(least: float, below: float = math.inf) -> Callable[[str], float]:
-    return _parser(lambda text: parse_number("the value", text, least, below))
+    return lambda text: parse_number("the value", text, least, below)
+
+
+def _parse_positive(text: str) -> float:
+    return check_positive("the value", _number_or_text(text))
+
+
+def _number_or_text(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text  # refused by the check, whose message says what is allowed
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    return lambda text: check_choice("the value", text, allowed)
+
+
+def _parse_share(text: str) -> float:
+    value = _parse_positive(text)
+    if value > 1:
+        raise ValueError(f"the value must be above 0 and at most 1, not {shown(text)}")
+    return value
 
 
 def _parse_batch_size(text: str) -> int | str:
@@ -75,6 +141,49 @@ def _parse_init(text: str) -> str:
     return text
 
 
+def _parse_norm(text: str) -> str | None:
+    return None if text == "none" else check_choice("the value", text, ("none", *NORMS))
+
+
+def _parse_class_weight(text: str) -> float | str:
+    if text == "balanced":
+        return text
+    try:
+        return parse_number("the value", text, 0)
+    except ValueError:
+        raise ValueError(
+            f"the value must be 'balanced' or a finite number, 0 or more, not {shown(text)}"
+        ) from None
+
+
+def _parse_metric(text: str) -> str:
+    return check_name("the value", text)
+
+
+def _object(name: str) -> Callable[[str], str]:
+    """Check ``name:key=value,...`` of a table; the text is what is kept."""
+
+    def parse(text: str) -> str:
+        reserved = OF_OPTIMIZER if name == "optimizer" else ()
+        for key in keys_of(text):
+            if key in reserved:
+                raise ValueError(f"{key} has a flag of its own, {flag_of(key)}")
+        create(text, TABLES[name], reserved=reserved)
+        return text
+
+    return parse
+
+
+def _parse_augment(text: str) -> str:
+    create_of(Augmentation, text, called="augmentation", image_shape=(1, 1))
+    return text
+
+
+def _parse_early_stopping(text: str) -> str:
+    create_of(EarlyStopping, text, called="early stopping")
+    return text
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Settings of one training run; a field is a flag of ``python -m fastmlp.train``."""
@@ -84,99 +193,342 @@ class TrainConfig:
         "data",
         "mnist, fashion-mnist, digits, or an .npz file with x_train, y_train, x_test, y_test "
         "(default: mnist, or digits where it cannot be had)",
+        str,
         metavar="NAME",
     )
     val_fraction: float = _option(
         0.0,
         "data",
-        "share of the training set held out, stratified, for validation",
-        type=_number(0, below=1),
+        "share of the training set held out, of every class, for validation",
+        _number(0, below=1),
         metavar="SHARE",
+    )
+    augment: str | None = _option(
+        None,
+        "data",
+        "random changes of images, as in shift=2,rotation=10; image_shape=28x28 where the data "
+        "set has none",
+        _parse_augment,
+        metavar="KEY=VALUE,...",
     )
     hidden: tuple[int, ...] = _option(
         (256, 128),
         "network",
         "hidden layer sizes; none after the flag: no hidden layer",
-        type=_integer(1),
+        _integer(1),
         nargs="*",
+        gather=tuple,
         metavar="SIZE",
     )
-    activation: str = _option("relu", "network", "of the hidden layers", choices=ACTIVATIONS)
+    activation: str | tuple[str, ...] = _option(
+        "relu",
+        "network",
+        f"of the hidden layers, or one for each: {', '.join(ACTIVATIONS)} (default: relu)",
+        _choice(*ACTIVATIONS),
+        nargs="+",
+        gather=_one_or_each,
+        metavar="NAME",
+    )
+    norm: str | tuple[str | None, ...] | None = _option(
+        None,
+        "network",
+        f"of the hidden layers, or one for each: none, {', '.join(NORMS)}",
+        _parse_norm,
+        nargs="+",
+        gather=_one_or_each,
+        metavar="NAME",
+    )
+    loss: str | None = _option(
+        None,
+        "network",
+        f"{', '.join(LOSSES)}, with settings as in huber:delta=0.5 "
+        "(default: cross_entropy for labels, squared_error for other targets)",
+        _object("loss"),
+        metavar="NAME",
+    )
     init: str = _option(
         "he_normal",
         "network",
         f"initial parameters: {', '.join(INITIALIZERS)}, or uniform(A, B) with bounds "
         "(default: he_normal)",
-        type=_parser(_parse_init),
+        _parse_init,
         metavar="NAME",
     )
-    dtype: str = _option("float32", "network", "of parameters and arithmetic", choices=DTYPES)
-    optimizer: str = _option("sgd", "training", "rule of the update", choices=tuple(OPTIMIZERS))
-    lr: float = _option(
+    dtype: str = _option(
+        "float32",
+        "network",
+        "of parameters and arithmetic",
+        _choice(*DTYPES),
+        metavar=f"{{{','.join(DTYPES)}}}",
+    )
+    optimizer: str = _option(
+        "sgd",
+        "training",
+        f"{', '.join(OPTIMIZERS)}, with settings as in sgd:momentum=0.9,nesterov=true or "
+        "adam:betas=0.9/0.99 (default: sgd)",
+        _object("optimizer"),
+        metavar="NAME",
+    )
+    lr: float | None = _option(
         None,  # for which __post_init__ takes the optimiser's own
         "training",
         f"learning rate (default: {DEFAULT_RATES})",
-        type=_number(0),
+        _number(0),
         metavar="RATE",
     )
-    epochs: int = _option(
-        12, "training", "passes over the training set", type=_integer(0), metavar="N"
+    schedule: str | None = _option(
+        None,
+        "training",
+        f"of the learning rate: {', '.join(SCHEDULES)}, with settings as in cosine:warmup=1",
+        _object("schedule"),
+        metavar="NAME",
     )
+    epochs: int = _option(12, "training", "passes over the training set", _integer(0), metavar="N")
     batch_size: int | str = _option(
-        64, "training", "samples in a step, or 'full'", type=_parser(_parse_batch_size), metavar="N"
+        64, "training", "samples in a step, or 'full'", _parse_batch_size, metavar="N"
+    )
+    class_weight: str | tuple[float, ...] | None = _option(
+        None,
+        "training",
+        "factor on the loss of each class: balanced, or a number for each",
+        _parse_class_weight,
+        nargs="+",
+        gather=_weights,
+        metavar="W",
+    )
+    averaging: str | None = _option(
+        None,
+        "training",
+        "of the parameters: ema:decay=0.999 over steps, or swa:start_epoch=1 over epochs",
+        _object("averaging"),
+        metavar="NAME",
     )
     seed: int = _option(
-        0, "training", "decides everything that is random", type=_integer(0), metavar="N"
+        0, "training", "decides everything that is random", _integer(0), metavar="N"
+    )
+    weight_decay: float | None = _option(
+        None,  # as lr
+        "regularisation",
+        "of weights, not of biases (default: 0; 0.01 for adamw)",
+        _number(0),
+        metavar="RATE",
+    )
+    dropout: float | tuple[float, ...] = _option(
+        0.0,
+        "regularisation",
+        "share of the hidden layers' activations that a step drops, or one for each",
+        _number(0, below=1),
+        nargs="+",
+        gather=_one_or_each,
+        metavar="SHARE",
+    )
+    input_dropout: float = _option(
+        0.0,
+        "regularisation",
+        "the same of the input",
+        _number(0, below=1),
+        metavar="SHARE",
+    )
+    clip_norm: float | None = _option(
+        None,
+        "regularisation",
+        "largest norm of the gradient",
+        _parse_positive,
+        metavar="NORM",
+    )
+    clip_value: float | None = _option(
+        None,
+        "regularisation",
+        "largest size of an item of the gradient",
+        _parse_positive,
+        metavar="SIZE",
+    )
+    max_norm: float | None = _option(
+        None,
+        "regularisation",
+        "largest norm of the weights into a unit",
+        _parse_positive,
+        metavar="NORM",
+    )
+    early_stopping: str | None = _option(
+        None,
+        "stopping",
+        "end when there is no improvement, and keep the best epoch's parameters, as in "
+        "patience=5,monitor=val_loss",
+        _parse_early_stopping,
+        metavar="KEY=VALUE,...",
+    )
+    target_accuracy: float | None = _option(
+        None,
+        "stopping",
+        "end with the first epoch whose validation accuracy reaches it",
+        _parse_share,
+        metavar="SHARE",
+    )
+    max_seconds: float | None = _option(
+        None,
+        "stopping",
+        "end with the epoch in which so much time has gone by",
+        _parse_positive,
+        metavar="SECONDS",
     )
     engine: str = _option(
-        "fast", "running", "compiled kernels, or the plain NumPy to read", choices=ENGINES
+        "fast",
+        "running",
+        "compiled kernels, or the plain NumPy to read",
+        _choice(*ENGINES),
+        metavar=f"{{{','.join(ENGINES)}}}",
     )
     threads: int | None = _option(
         None,
         "running",
         "that compute; changes no bit of the result "
         "(default: FASTMLP_NUM_THREADS, or all physical cores that the process may use)",
-        type=_integer(1, MOST_THREADS),
+        _integer(1, MOST_THREADS),
         metavar="N",
     )
+    checkpoint: str | None = _option(
+        None,
+        "running",
+        "write checkpoints into this folder, from which --resume goes on",
+        str,
+        metavar="DIR",
+        recorded=False,
+    )
+    checkpoint_every: int = _option(
+        1, "running", "epochs from one checkpoint to the next", _integer(1), metavar="N"
+    )
+    resume: str | None = _option(
+        None,
+        "running",
+        "go on from the newest good checkpoint in this folder, with its settings but for the "
+        "flags given beside it, and write further ones there",
+        str,
+        metavar="DIR",
+        recorded=False,
+    )
+    metrics: tuple[str, ...] = _option(
+        (),
+        "output",
+        "measured on the validation set after each epoch: top_5 (any k), f1, precision, recall, "
+        "r2, mae, mse",
+        _parse_metric,
+        nargs="+",
+        gather=tuple,
+        metavar="NAME",
+    )
     save: str | None = _option(
-        None, "output", "write the trained model, also after Ctrl-C", metavar="FILE"
+        None,
+        "output",
+        "write the trained model, also after Ctrl-C",
+        str,
+        metavar="FILE",
+        recorded=False,
     )
     json: str | None = _option(
-        None, "output", "write the result as one JSON object, - for stdout", metavar="PATH"
+        None,
+        "output",
+        "write the result as one JSON object, - for stdout",
+        str,
+        metavar="PATH",
+        recorded=False,
+    )
+    log: str | None = _option(
+        None,
+        "output",
+        "write each epoch as a line of JSON when it ends",
+        str,
+        metavar="FILE",
+        recorded=False,
+    )
+    tensorboard: str | None = _option(
+        None,
+        "output",
+        "write each epoch for TensorBoard (fastmlp[tensorboard])",
+        str,
+        metavar="DIR",
+        recorded=False,
     )
     profile: bool = _option(
         False,
         "output",
         "report the time and arithmetic of each phase of a step, beside the FMA peak of this CPU",
-        action="store_true",
+        recorded=False,
     )
-    quiet: bool = _option(False, "output", "no progress", action="store_true")
+    quiet: bool = _option(False, "output", "no progress", recorded=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lr", OPTIMIZERS[self.optimizer].rate(self.lr))
+        name = self.optimizer.partition(":")[0]
+        plain = create(self.optimizer, OPTIMIZERS)
+        if name not in RATES and self.lr is not None:
+            raise ValueError(f"--lr has no meaning for {name}, whose line search finds its steps")
+        for key, value in (("lr", RATES.get(name)), ("weight_decay", plain.weight_decay)):
+            if getattr(self, key) is None:
+                object.__setattr__(self, key, value)
+        optimizer = self.make("optimizer")
+        try:
+            optimizer.check_dtype(np.dtype(self.dtype))
+            optimizer.check_layers(len(self.hidden) + 1)
+        except ValueError as error:
+            raise ValueError(f"--optimizer {self.optimizer}: {error}") from None
+        for key in ("activation", "norm", "dropout"):
+            value = getattr(self, key)
+            if isinstance(value, tuple) and len(value) != len(self.hidden):
+                raise ValueError(
+                    f"{flag_of(key)} must be one value, or one for each of {len(self.hidden)} "
+                    f"hidden layers, not {shown(value)}"
+                )
 
+    def make(self, name: str, package: Any = None) -> Any:
+        """The object that the setting ``name`` of `TABLES` says, of either engine; None if none."""
+        text = getattr(self, name)
+        if text is None:
+            return None
+        if name != "optimizer":
+            return create(text, TABLES[name], package)
+        kind = OPTIMIZERS[text.partition(":")[0]]
+        given = {key: getattr(self, key) for key in OF_OPTIMIZER}
+        # What is the class's own default need not be said.
+        own = {key: value for key, value in given.items() if value != getattr(kind, key)}
+        if self.lr is None:
+            del own["lr"]
+        return create(text, OPTIMIZERS, package, **own)
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add a flag for every field of `TrainConfig`."""
-    groups: dict[str, Any] = {}
-    for item in dataclasses.fields(TrainConfig):
-        name = item.metadata["group"]
-        if name not in groups:
-            groups[name] = parser.add_argument_group(name)
-        flag = dict(item.metadata["flag"])
-        if not ("default" in flag["help"] or "action" in flag):
-            shown_default = (
-                " ".join(map(str, item.default))
-                if isinstance(item.default, tuple)
-                else item.default
+    def make_early_stopping(self, package: Any = None) -> Any:
+        """The callback of ``early_stopping``, of either engine; None if there is none."""
+        if self.early_stopping is None:
+            return None
+        return create_of(EarlyStopping, self.early_stopping, package, called="early stopping")
+
+    def make_augmentation(self, image_shape: Sequence[int] | None, package: Any = None) -> Any:
+        """The augmentation of ``augment`` of images of the data set; None if there is none."""
+        if self.augment is None:
+            return None
+        if image_shape is None and "image_shape" not in keys_of(f":{self.augment}"):
+            raise ValueError(
+                "--augment needs to know the images' size, which this data set does not tell: add "
+                "image_shape=HEIGHTxWIDTH, or HEIGHTxWIDTHxCHANNELS"
             )
-            if shown_default is not None:
-                flag["help"] += f" (default: {shown_default})"
-        groups[name].add_argument(f"--{item.name.replace('_', '-')}", default=item.default, **flag)
+        shape: dict[str, Any] = {} if image_shape is None else {"image_shape": tuple(image_shape)}
+        return create_of(Augmentation, self.augment, package, called="augmentation", **shape)
+
+    def recorded(self) -> dict[str, Any]:
+        """All settings that the result depends on, as JSON values."""
+        return {
+            item.name: json_value(getattr(self, item.name))
+            for item in dataclasses.fields(self)
+            if item.metadata["recorded"]
+        }
 
 
-def from_flags(flags: argparse.Namespace) -> TrainConfig:
-    """The configuration that the parsed flags say."""
-    values = vars(flags)
-    return TrainConfig(**{**values, "hidden": tuple(values["hidden"])})
+def json_value(value: Any) -> Any:
+    """A setting as JSON holds it."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+FIELDS = {item.name: item for item in dataclasses.fields(TrainConfig)}
+
+
+def flag_of(name: str) -> str:
+    """The flag of a field."""
+    return f"--{name.replace('_', '-')}"

@@ -104,6 +104,10 @@ class ProgressBar(Callback):
         self.progress.start()
         self._epoch_began = time.perf_counter()
 
+    def on_epoch_begin(self, model: Any, epoch: int) -> None:
+        """Take the epochs before as done: a run that goes on begins with a later one."""
+        self.done = epoch - 1
+
     def on_progress(self, samples: int, loss: float, accuracy: float | None) -> None:
         """Move the bar inside an epoch."""
         seconds = time.perf_counter() - self._epoch_began

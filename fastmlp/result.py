@@ -48,14 +48,15 @@ def result_of(
     load_seconds, train_seconds : float
     """
     seconds = sum(epoch.seconds for epoch in history.epochs)
+    recorded = config.recorded()
     return {
         "schema": SCHEMA,
         "data": data,
         "engine": config.engine,
         "layers": list(model.layers),
-        "activation": config.activation,
-        "optimizer": config.optimizer,
-        "learning_rate": config.lr,
+        "activation": recorded["activation"],
+        "optimizer": config.optimizer.partition(":")[0],
+        "learning_rate": config.make("optimizer").lr,
         "batch_size": config.batch_size,
         "dtype": config.dtype,
         "threads": threads,
@@ -74,25 +75,36 @@ def result_of(
         "parameter_sha256": parameter_sha256(model),
         "versions": _versions(),
         "cpu": _cpu(),
+        "config": recorded,
     }
 
 
 def table_of(result: dict[str, Any]) -> str:
     """The lines that a person reads."""
-    epochs = result["epochs"]
+    epochs, config = result["epochs"], result["config"]
+    activation, loss = result["activation"], config["loss"]
     rows = {
         "data": f"{result['data']}, {result['n_train']:,} training samples, "
         f"{result['n_test']:,} test samples",
-        "network": f"{'-'.join(map(str, result['layers']))} {result['activation']}, "
+        "network": f"{'-'.join(map(str, result['layers']))} "
+        f"{activation if isinstance(activation, str) else '-'.join(activation)}, "
+        f"{'' if loss == 'cross_entropy' else f'{loss}, '}"
         f"{result['parameters']:,} parameters, {result['dtype']}",
-        "training": f"{_count(len(epochs), 'epoch')}, {result['optimizer']} at learning rate "
+        "training": f"{_count(len(epochs), 'epoch')}, {config['optimizer']} at learning rate "
         f"{result['learning_rate']:g}, batch size {result['batch_size']}, seed {result['seed']}",
     }
     if epochs and epochs[-1]["val_loss"] is not None:
-        rows["validation"] = (
-            f"accuracy {epochs[-1]['val_accuracy']:.2%}, loss {epochs[-1]['val_loss']:.4f}"
-        )
-    rows["test accuracy"] = f"{result['test_accuracy']:.2%}"
+        last = epochs[-1]
+        parts = [f"loss {last['val_loss']:.4f}"]
+        if last["val_accuracy"] is not None:
+            parts.insert(0, f"accuracy {last['val_accuracy']:.2%}")
+        parts += [
+            f"{name} {math.nan if value is None else value:.4f}"
+            for name, value in last.get("metrics", {}).items()
+        ]
+        rows["validation"] = ", ".join(parts)
+    if result["test_accuracy"] is not None:
+        rows["test accuracy"] = f"{result['test_accuracy']:.2%}"
     rows["test loss"] = f"{result['test_loss']:.4f}"
     if result["samples_per_second"]:
         per_epoch = sum(epoch["seconds"] for epoch in epochs) / len(epochs)
@@ -185,12 +197,17 @@ def profile_table_of(result: Mapping[str, Any], cores: int) -> str:
 
 
 def parameter_sha256(model: Any) -> str:
-    """SHA-256 over W1, b1, W2, ... as contiguous little-endian arrays."""
+    """SHA-256 over W1, b1, [scale1, shift1, mean1, variance1,] W2, ..., little-endian arrays."""
     digest = hashlib.sha256()
-    for W, b in zip(model.weights, model.biases, strict=True):
-        for array in (W, b):
-            digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
+    for array in _arrays(model):
+        digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
     return digest.hexdigest()
+
+
+def _arrays(model: Any) -> list[Any]:
+    if hasattr(model, "state_dict"):
+        return list(model.state_dict().values())
+    return [array for pair in zip(model.weights, model.biases, strict=True) for array in pair]
 
 
 def _epoch(record: Any) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """``python -m fastmlp.train``: train a network, report the result.
 
 Results go to stdout, progress to stderr. Exit status: 0 done, 1 a run-time failure, 2 wrong
-usage, 130 interrupted (what was learned so far is saved if ``--save`` was given).
+usage, 130 interrupted (what was learned so far is there if ``--save`` or ``--checkpoint`` was
+given).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import contextlib
 import importlib
 import io
+import itertools
 import json
 import math
 import os
@@ -27,9 +29,21 @@ import numpy as np
 from fastmlp import __version__
 from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.callbacks import Callback
-from fastmlp.config import OPTIMIZERS, TrainConfig, add_flags, from_flags
+from fastmlp.checkpoint import PATTERN, Checkpoint, load_checkpoint
+from fastmlp.config import TrainConfig
 from fastmlp.data import DataError, Dataset, load_dataset, load_default_dataset
+from fastmlp.flags import add_flags, from_flags, settings_file, settings_text
+from fastmlp.logs import JSONLinesLog, TensorBoard
+from fastmlp.prepare import (
+    check_same_network,
+    fit_arguments,
+    flags_named,
+    network,
+    settled,
+    split,
+)
 from fastmlp.result import profile_of, profile_table_of, result_of, table_of
+from fastmlp.state import TrainingState
 from fastmlp.threads import available_cores, in_another_thread, threads_for
 
 PROGRAM = "fastmlp.train"
@@ -60,11 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add_flags(parser)
     parser.add_argument("--version", action="version", version=f"fastmlp {__version__}")
-    config = from_flags(parser.parse_args(arguments))
+    flags = parser.parse_args(arguments)
     try:
         # Numbers that overflow are said once, by the loss that is not finite.
         with _plain_warnings(), np.errstate(over="ignore", invalid="ignore"):
-            return run(config)
+            return run(from_flags(flags))
     except BrokenPipeError:  # whoever read the output has left, as ``| head`` does
         return FAILED
     except (DataError, OSError, ArithmeticError, MemoryError, ImportError) as error:
@@ -77,15 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(config: TrainConfig) -> int:
     """Train as ``config`` says and report; the exit status."""
-    if config.profile and config.engine != "fast":
-        raise ValueError(
-            f"--profile needs --engine fast, not {config.engine}, which times no phase"
-        )
-    outputs = {"--save": config.save, "--json": config.json if config.json != "-" else None}
-    for flag, path in outputs.items():
-        if path is not None:
-            check_writable(Path(path), flag)
-    _check_distinct(config)
+    _check_engine(config)
+    _check_outputs(config)
     implementation = _implementation(config)
     threads = threads_for(config.threads)
     if threads > available_cores() and not config.quiet:
@@ -93,27 +100,32 @@ def run(config: TrainConfig) -> int:
 
     start = time.perf_counter()
     data = _load(config)
-    train, validation = _split(data, config)
+    config = settled(config, data)
+    train, validation = split(data, config)
     load_seconds = time.perf_counter() - start
 
-    model = _model(implementation, data, config)
-    optimizer = getattr(implementation, OPTIMIZERS[config.optimizer].class_name)(lr=config.lr)
+    model = network(implementation, data, config)
+    arguments = fit_arguments(implementation, data, config, len(train[1]))
+    if config.resume is not None:
+        arguments["resume"] = _state(config.resume, model)
+    stopping = config.make_early_stopping(implementation)
+    # The first: a checkpoint knows by its place whose memory it holds.
+    callbacks = [stopping] if stopping is not None else []
+    callbacks += _writers(config)
     start = time.perf_counter()
     try:
         with (
             _leaving_on_ctrl_c() as training_begins,
             _progress(config) as progress,
             _blas_threads(config, threads),
+            flags_named(data),
         ):
-            history = _with_data_named(data, implementation.fit)(
+            history = implementation.fit(
                 model,
                 *train,
-                epochs=config.epochs,
-                batch_size=config.batch_size,
-                optimizer=optimizer,
-                seed=config.seed,
+                **arguments,
                 validation_data=validation,
-                callbacks=[training_begins, *progress],
+                callbacks=[*callbacks, training_begins, *progress],
                 threads=config.threads,  # None: as many as the first steps show to be fastest
             )
         train_seconds = time.perf_counter() - start - history.compile_seconds
@@ -121,7 +133,12 @@ def run(config: TrainConfig) -> int:
         test = _test(implementation, model, data, config, threads)
     except KeyboardInterrupt:  # perhaps in the midst of saving
         _save(model, config)
-        return _interrupted(f"; the model so far is in {config.save}" if config.save else "")
+        return _interrupted(_what_is_left(config))
+    if stopping is not None and stopping.stopped_epoch is not None and not config.quiet:
+        _say(
+            f"stopped after epoch {stopping.stopped_epoch}: {stopping.monitor} has been best in "
+            f"epoch {stopping.best_epoch}"
+        )
 
     result = result_of(
         config,
@@ -146,13 +163,37 @@ def run(config: TrainConfig) -> int:
     return DONE
 
 
-def _check_distinct(config: TrainConfig) -> None:
-    """Refuse to write one file over another, or over the data."""
-    names = {"--save": config.save, "--json": config.json, "--data": config.data}
+def _check_engine(config: TrainConfig) -> None:
+    """Refuse what the reference cannot do, and what has no phases of equal steps to time."""
+    flags = {
+        "--profile": config.profile,
+        "--resume": config.resume is not None,
+        "--checkpoint": config.checkpoint is not None,
+    }
+    for flag, given in flags.items():
+        if given and config.engine != "fast":
+            raise ValueError(f"{flag} needs --engine fast, not {config.engine}")
+    if config.profile and config.resume is not None:
+        raise ValueError("--profile times a whole run, and --resume goes on with one")
+    if config.profile and config.lr is None:
+        raise ValueError(f"--profile times equal steps, which {config.optimizer} does not make")
+
+
+def _check_outputs(config: TrainConfig) -> None:
+    """Refuse what could not be written, and to write one file over another, or over the data."""
+    outputs = {
+        "--save": config.save,
+        "--json": config.json if config.json != "-" else None,
+        "--log": config.log,
+    }
+    for flag, path in outputs.items():
+        if path is not None:
+            check_writable(Path(path), flag)
+    names = outputs | {"--data": config.data}
     used = {flag: os.path.realpath(name) for flag, name in names.items() if name is not None}
-    for one, other in (("--save", "--json"), ("--save", "--data"), ("--json", "--data")):
-        same = one in used and used.get(other) == used[one]
-        if same and (os.path.isfile(used[one]) or not os.path.exists(used[one])):
+    for one, other in itertools.combinations(used, 2):
+        path = used[one]
+        if used[other] == path and (os.path.isfile(path) or not os.path.exists(path)):
             raise ValueError(f"{one} and {other} must be different files, not both {names[one]}")
 
 
@@ -188,68 +229,58 @@ def _load(config: TrainConfig) -> Dataset:
     return data
 
 
-def _split(data: Dataset, config: TrainConfig) -> tuple[Any, Any]:
-    """Training set and, if asked for, validation set, with every class in equal shares."""
-    if config.val_fraction == 0:
-        return (data.x_train, data.y_train), None
-    # `fit` draws the order of its epochs 1, 2, ... from (seed, epoch).
-    rng = np.random.default_rng((config.seed, 0))
-    held_out = np.zeros(len(data.y_train), dtype=bool)
-    for label in range(data.n_classes):
-        rows = rng.permutation(np.flatnonzero(data.y_train == label))
-        # One sample at least stays to train on.
-        count = min(round(config.val_fraction * len(rows)), len(rows) - 1)
-        held_out[rows[: max(count, 0)]] = True
-    if not held_out.any():
-        raise ValueError(
-            f"--val-fraction {config.val_fraction:g} holds out none of {len(held_out)} samples in "
-            f"{data.n_classes} classes"
-        )
-    train, validation = ((data.x_train[rows], data.y_train[rows]) for rows in (~held_out, held_out))
-    return train, validation
-
-
-def _model(implementation: Any, data: Dataset, config: TrainConfig) -> Any:
-    layers = [data.x_train.shape[1], *config.hidden, data.n_classes]
+def _state(folder: str, model: Any) -> TrainingState:
+    """Where the newest good checkpoint of the folder stands, which must be one of such a model."""
     try:
-        return implementation.MLP(
-            layers,
-            activation=config.activation,
-            init=config.init,
-            dtype=config.dtype,
-            seed=config.seed,
-        )
-    except (MemoryError, ValueError, OverflowError) as error:
-        # Every value was checked with its flag: what is left are sizes beyond the memory.
-        hidden = " ".join(map(str, config.hidden))
-        raise MemoryError(
-            f"a network of {layers[0]} features, --hidden {hidden} and {layers[-1]} classes cannot "
-            f"be made: {error}"
-        ) from None
+        resumed = load_checkpoint(folder)
+    except ValueError as error:  # all are damaged
+        raise DataError(f"--resume: {error}") from None
+    check_same_network(model, resumed.model)
+    return resumed.state
+
+
+class _SettingsFile(Callback):
+    """Writes the settings beside the checkpoints, for --resume; when `fit` has accepted them."""
+
+    def __init__(self, config: TrainConfig, folder: str) -> None:
+        self.path, self.content = settings_file(folder), settings_text(config).encode()
+
+    def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
+        write_atomically(self.path, self.content)
+
+
+def _writers(config: TrainConfig) -> list[Callback]:
+    """The callbacks that write while training goes on."""
+    writers: list[Callback] = []
+    if config.checkpoint is not None:
+        writers.append(Checkpoint(config.checkpoint, every=config.checkpoint_every))
+        writers.append(_SettingsFile(config, config.checkpoint))
+    if config.log is not None:
+        writers.append(JSONLinesLog(config.log, append=config.resume is not None))
+    if config.tensorboard is not None:
+        writers.append(TensorBoard(config.tensorboard))
+    return writers
+
+
+def _what_is_left(config: TrainConfig) -> str:
+    """What an interrupted run has left behind."""
+    left = f"; the model so far is in {config.save}" if config.save else ""
+    if config.checkpoint is not None:
+        newest = max(Path(config.checkpoint).glob(PATTERN), default=None)
+        left += f"; the newest checkpoint is {newest}" if newest else "; there is no checkpoint yet"
+    return left
 
 
 def _test(implementation: Any, model: Any, data: Dataset, config: TrainConfig, threads: int) -> Any:
     """Loss and accuracy on the test set."""
-    evaluate = _with_data_named(data, implementation.evaluate)
-    test = evaluate(model, data.x_test, data.y_test, threads=threads)
+    with flags_named(data):
+        test = implementation.evaluate(model, data.x_test, data.y_test, threads=threads)
     if not math.isfinite(test.loss):
+        remedy = "" if config.lr is None else f"; try a learning rate below {config.lr:g}"
         raise FloatingPointError(
-            f"the loss on the test set is {test.loss} after the last step; try a learning rate "
-            f"below {config.lr:g}"
+            f"the loss on the test set is {test.loss} after the last step{remedy}"
         )
     return test
-
-
-def _with_data_named(data: Dataset, function: Any) -> Any:
-    """``function``, whose ValueError names the data set: every flag was checked before."""
-
-    def call(*arguments: Any, **settings: Any) -> Any:
-        try:
-            return function(*arguments, **settings)
-        except ValueError as error:
-            raise DataError(f"{data.name}: {error}") from None
-
-    return call
 
 
 @contextlib.contextmanager

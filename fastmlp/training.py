@@ -287,7 +287,7 @@ class _Run:
         for name, given in {
             "dropout": dropped,
             "batch norm": "batch" in self.model.norms,
-            "a schedule": self.schedule != Constant(),
+            "a schedule": not isinstance(self.schedule, Constant),
             "clip_norm": self.clip_norm is not None,
             "clip_value": self.clip_value is not None,
             "max_norm": self.max_norm is not None,

@@ -138,6 +138,28 @@ def test_npz_samples_are_flattened(
     assert data.image_shape == image_shape
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, ">f8", np.uint8, np.int16])
+@pytest.mark.parametrize("shape", [(), (1,), (2,)])
+def test_targets_that_are_no_labels_come_back(
+    tmp_path: Path, dtype: Any, shape: tuple[int, ...]
+) -> None:
+    rng = np.random.default_rng(0)
+    arrays = good_arrays() | {
+        "y_train": (9 * rng.random((6, *shape))).astype(dtype),
+        "y_test": (9 * rng.random((3, *shape))).astype(dtype),
+    }
+    data = load_dataset(save(tmp_path, arrays))
+    labels = shape == () and np.dtype(dtype).kind in "iu"
+    assert (data.n_classes is None) == (not labels)
+    assert data.n_outputs == (arrays["y_train"].max() + 1 if labels else shape[0] if shape else 1)
+    for key in ("y_train", "y_test"):
+        array = getattr(data, key)
+        np.testing.assert_array_equal(array, arrays[key])
+        assert array.flags.c_contiguous
+        real = np.dtype(dtype).kind == "f"
+        assert array.dtype == (np.dtype(dtype).newbyteorder("=") if real else np.int64)
+
+
 def test_a_dataset_cannot_be_reassigned(tmp_path: Path) -> None:
     data = load_dataset(save(tmp_path, good_arrays()))
     with pytest.raises(FrozenInstanceError):
@@ -162,10 +184,18 @@ def test_a_dataset_cannot_be_reassigned(tmp_path: Path) -> None:
         ({"x_train": np.ones((6, 0), np.float32)}, "x_train is empty, shape (6, 0)"),
         ({"y_train": np.zeros(5, int)}, "y_train has 5 labels for 6 samples"),
         ({"y_test": np.zeros(4, int)}, "y_test has 4 labels for 3 samples"),
-        ({"y_train": np.zeros((6, 1), int)}, "y_train has shape (6, 1); labels have rank 1"),
+        ({"y_train": np.zeros((6, 1, 1), int)}, "y_train has shape (6, 1, 1); labels have rank 1"),
         ({"y_train": np.array(3)}, "y_train has shape (); labels have rank 1"),
-        ({"y_train": np.zeros(6)}, "y_train is float64; labels are integers"),
+        ({"y_train": np.zeros(6, np.float16)}, "y_train is float16; labels are integers"),
         ({"y_train": np.zeros(6, bool)}, "y_train is bool; labels are integers"),
+        ({"y_train": np.zeros((6, 0))}, "y_train is empty, shape (6, 0)"),
+        ({"y_train": np.zeros((5, 2))}, "y_train has 5 targets for 6 samples"),
+        ({"y_test": np.array([0, np.nan, 1])}, "y_test has NaN or infinite values"),
+        ({"y_train": np.zeros(6)}, "y_test is labels of int32, shape (n_samples) but y_train is"),
+        (
+            {"y_train": np.zeros((6, 2)), "y_test": np.zeros((3, 3))},
+            "y_test is targets of float64, shape (n_samples, 3) but y_train is targets",
+        ),
         ({"y_test": np.array([0, -1, 2])}, "y_test has label -1; 0 to 2147483647"),
         ({"y_train": np.full(6, 2**64 - 1, np.uint64)}, "y_train has label 18446744073709551615;"),
         ({"y_test": np.array([0, 3, 2])}, "y_test has label 3, but the labels of y_train end at 2"),

@@ -85,7 +85,13 @@ ROOMS = {
     "fastmlp.report": (TRAINING, {*OUTSIDE, "matplotlib"}),
     "fastmlp.distributed": (TRAINING, {*OUTSIDE, "mpi4py"}),
     "fastmlp.sklearn": (TRAINING, OUTSIDE),
+    "fastmlp.settings": ({"fastmlp.checks"}, set()),
     "fastmlp.config": ({"fastmlp"}, OUTSIDE),
+    "fastmlp.flags": ({"fastmlp.checks", "fastmlp.config"}, set()),
+    "fastmlp.prepare": (
+        {"fastmlp.config", "fastmlp.data", "fastmlp.losses", "fastmlp.splits"},
+        {"numpy"},
+    ),
     "fastmlp.result": ({"fastmlp", "fastmlp.config", "fastmlp.history"}, {"numpy"}),
     "fastmlp.train": ({"fastmlp"}, {*OUTSIDE, "threadpoolctl"}),
     "fastmlp": ({"fastmlp"}, set()),

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from fastmlp.data.errors import DataError
 
 FEATURE_TYPES = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
+TARGET_TYPES = (np.dtype(np.float32), np.dtype(np.float64))
 MAX_LABEL = 2**31 - 1
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A classification data set, split into a training and a test part.
+    """A data set, of classes or of numbers, split into a training and a test part.
 
     Parameters
     ----------
@@ -24,20 +25,28 @@ class Dataset:
     x_train, x_test : ndarray of shape (n_samples, n_features), uint8, float32 or float64
         Features, C-contiguous, both of one dtype. uint8 are pixels from 0 to 255.
     y_train, y_test : ndarray of shape (n_samples,), int64
-        Labels, 0 to n_classes - 1.
-    n_classes : int
-        Largest training label + 1.
+        Labels, 0 to n_classes - 1; or targets that are no labels: float32 or float64, (n_samples,)
+        or (n_samples, n_outputs), or int64 (n_samples, n_outputs).
+    n_classes : int or None
+        Largest training label + 1; None without labels.
     image_shape : tuple (height, width) or None
         How one row of `x_train` is seen as a grey image; None if it is none.
     """
 
     name: str
     x_train: NDArray[Any] = field(repr=False)
-    y_train: NDArray[np.int64] = field(repr=False)
+    y_train: NDArray[Any] = field(repr=False)
     x_test: NDArray[Any] = field(repr=False)
-    y_test: NDArray[np.int64] = field(repr=False)
-    n_classes: int
+    y_test: NDArray[Any] = field(repr=False)
+    n_classes: int | None
     image_shape: tuple[int, int] | None
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of a network that predicts y: one for each class, or for each target."""
+        if self.n_classes is not None:
+            return self.n_classes
+        return 1 if self.y_train.ndim == 1 else self.y_train.shape[1]
 
 
 def make_dataset(
@@ -64,19 +73,16 @@ def make_dataset(
             f"but x_train of {x_train.shape[1:]}"
         )
     for key, y, x in (("y_train", y_train, x_train), ("y_test", y_test, x_test)):
-        _check_labels(f"{name}: {key}", y, len(x))
-    n_classes = int(y_train.max()) + 1
-    if y_test.max() >= n_classes:
-        raise DataError(
-            f"{name}: y_test has label {y_test.max()}, but the labels of y_train end at "
-            f"{n_classes - 1}"
-        )
+        _check_targets(f"{name}: {key}", y, len(x))
+    if y_test.shape[1:] != y_train.shape[1:] or _is_labels(y_test) != _is_labels(y_train):
+        raise DataError(f"{name}: y_test is {_kind(y_test)} but y_train is {_kind(y_train)}")
+    n_classes = _n_classes(name, y_train, y_test) if _is_labels(y_train) else None
     return Dataset(
         name=name,
         x_train=_rows(x_train),
-        y_train=y_train.astype(np.int64),
+        y_train=_targets(y_train),
         x_test=_rows(x_test),
-        y_test=y_test.astype(np.int64),
+        y_test=_targets(y_test),
         n_classes=n_classes,
         image_shape=(x_train.shape[1], x_train.shape[2]) if x_train.ndim == 3 else None,
     )
@@ -97,17 +103,49 @@ def _check_features(what: str, x: NDArray[Any]) -> None:
         raise DataError(f"{what} has NaN or infinite values")
 
 
-def _check_labels(what: str, y: NDArray[Any], n_samples: int) -> None:
-    if y.ndim != 1:
-        raise DataError(f"{what} has shape {y.shape}; labels have rank 1")
+def _check_targets(what: str, y: NDArray[Any], n_samples: int) -> None:
+    if y.dtype.kind not in "iu" and y.dtype.newbyteorder("=") not in TARGET_TYPES:
+        allowed = ", ".join(dtype.name for dtype in TARGET_TYPES)
+        raise DataError(f"{what} is {y.dtype}; labels are integers, other targets {allowed}")
+    if y.ndim not in (1, 2):
+        raise DataError(f"{what} has shape {y.shape}; labels have rank 1, other targets 1 or 2")
     if len(y) != n_samples:
-        raise DataError(f"{what} has {len(y)} labels for {n_samples} samples")
-    if y.dtype.kind not in "iu":
-        raise DataError(f"{what} is {y.dtype}; labels are integers")
-    lowest, highest = int(y.min()), int(y.max())
-    if lowest < 0 or highest > MAX_LABEL:
-        wrong = lowest if lowest < 0 else highest
+        raise DataError(f"{what} has {len(y)} {_noun(y)} for {n_samples} samples")
+    if y.size == 0:
+        raise DataError(f"{what} is empty, shape {y.shape}")
+    lowest, highest = y.min(), y.max()
+    if not (math.isfinite(lowest) and math.isfinite(highest)):
+        raise DataError(f"{what} has NaN or infinite values")
+    if _is_labels(y) and not (lowest >= 0 and highest <= MAX_LABEL):
+        wrong = int(lowest if lowest < 0 else highest)
         raise DataError(f"{what} has label {wrong}; 0 to {MAX_LABEL} are allowed")
+
+
+def _is_labels(y: NDArray[Any]) -> bool:
+    return y.ndim == 1 and y.dtype.kind in "iu"
+
+
+def _noun(y: NDArray[Any]) -> str:
+    return "labels" if _is_labels(y) else "targets"
+
+
+def _kind(y: NDArray[Any]) -> str:
+    return f"{_noun(y)} of {y.dtype}, shape (n_samples{''.join(f', {n}' for n in y.shape[1:])})"
+
+
+def _n_classes(name: str, y_train: NDArray[Any], y_test: NDArray[Any]) -> int:
+    n_classes = int(y_train.max()) + 1
+    if y_test.max() >= n_classes:
+        raise DataError(
+            f"{name}: y_test has label {y_test.max()}, but the labels of y_train end at "
+            f"{n_classes - 1}"
+        )
+    return n_classes
+
+
+def _targets(y: NDArray[Any]) -> NDArray[Any]:
+    dtype = np.dtype(np.int64) if y.dtype.kind in "iu" else y.dtype.newbyteorder("=")
+    return np.ascontiguousarray(y, dtype=dtype)
 
 
 def _rows(x: NDArray[Any]) -> NDArray[Any]:

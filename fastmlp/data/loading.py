@@ -22,15 +22,16 @@ def load_dataset(name: str | os.PathLike[str], *, progress: bool = True) -> Data
         - "digits": scikit-learn's 8 x 8 digits, float32 in [0, 1]; every fifth image (360 of 1797)
           is the test set. Needs no network.
         - a path that ends in .npz, with x_train, y_train, x_test, y_test. x is uint8, float32 or
-          float64, of rank 2, or of 3 or 4 for images; y is 1-D, of integers from 0. The number of
-          classes is the largest training label + 1.
+          float64, of rank 2, or of 3 or 4 for images. y is 1-D, of integers from 0: labels, of
+          which the largest in y_train + 1 is the number of classes; or floats of rank 1 or 2, or
+          integers of rank 2: targets of regression or of several outputs.
     progress : bool, default True
         Show downloads on stderr, if that is a terminal.
 
     Returns
     -------
     Dataset
-        x (n_samples, n_features) C-contiguous, y (n_samples,) int64.
+        x (n_samples, n_features) C-contiguous; y (n_samples,) int64 if it holds labels.
 
     Raises
     ------

@@ -20,8 +20,9 @@ def read_npz(path: str | os.PathLike[str]) -> Dataset:
     ----------
     path : str or path-like
         The file. x is (n_samples, n_features), (n_samples, height, width) or
-        (n_samples, height, width, channels), of uint8, float32 or float64; y is (n_samples,), of
-        any integer type.
+        (n_samples, height, width, channels), of uint8, float32 or float64. y is (n_samples,), of
+        any integer type: labels; or (n_samples,) or (n_samples, n_outputs) of float32 or float64,
+        or (n_samples, n_outputs) of any integer type: targets that are no labels.
 
     Returns
     -------
