@@ -13,7 +13,6 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,6 +140,8 @@ def save_checkpoint(path: Path, model: MLP, state: TrainingState) -> None:
     OSError
         If the file cannot be written; what was there stays.
     """
+    from importlib.metadata import version
+
     from safetensors.numpy import save as to_bytes
 
     arrays: Arrays = dict(state.arrays)

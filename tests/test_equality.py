@@ -175,6 +175,58 @@ def test_every_feature_has_equal_gradients_and_evaluations(feature, dtype):
             )
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("network", "settings"),
+    [
+        ({}, {"optimizer": ("SGD", {"lr": 0.05, "momentum": 0.9}), "clip_norm": 0.5}),
+        ({"norm": "batch", "dropout": 0.3}, {"optimizer": ("NAdam", ADAM), "seed": 3}),
+        ({"activation": "gelu", "norm": "layer"}, {"max_norm": 1.0, "class_weight": [1, 2, 0, 1]}),
+    ],
+    ids=["momentum", "batch norm", "gelu"],
+)
+def test_steps_of_ones_own_loop_are_equal(network, settings, dtype):
+    """Eight steps, with batches of other sizes and a weight for each sample."""
+    layers = [20, 17, 10, 4]
+    fast, plain = twins(layers, dtype, **network)
+    x, y = problem(layers, 90, dtype)
+    weights = np.random.default_rng(1).random(90)
+    for step, size in enumerate([16, 16, 7, 30, 16, 2, 16, 16]):
+        rows = slice(5 * step, 5 * step + size)
+        results = []
+        for implementation, model in ((fastmlp, fast), (reference, plain)):
+            given = dict(settings)
+            if "optimizer" in given:
+                name, values = given["optimizer"]
+                given["optimizer"] = getattr(implementation, name)(**values)
+            results.append(
+                implementation.train_step(
+                    model, x[rows], y[rows], sample_weight=weights[rows], **given
+                )
+            )
+        assert_equal(results[0].loss, results[1].loss, dtype, f"loss of step {step}")
+        assert results[0].accuracy == results[1].accuracy
+    for name, array in plain.state_dict().items():
+        beside = plain.state_dict()[f"W{name[1:]}"].ravel() if name[0] == "b" else []
+        ours = fast.state_dict()[name].ravel()
+        assert_equal([*ours, *beside], [*array.ravel(), *beside], dtype, name)
+
+
+def test_lbfgs_trains_equally():
+    """In float64: a line search asks which of two losses is less."""
+    layers = [20, 17, 4]
+    fast, plain = twins(layers, "float64", activation="tanh")
+    x, y = problem(layers, 60, "float64")
+    curves = []
+    for implementation, model in ((fastmlp, fast), (reference, plain)):
+        optimizer = implementation.LBFGS(weight_decay=0.01)
+        history = implementation.fit(model, x, y, epochs=8, optimizer=optimizer)
+        curves.append([epoch.train_loss for epoch in history.epochs])
+    assert_equal(*curves, "float64")
+    assert_parameters_equal(fast, plain, "float64")
+    assert curves[0][-1] < curves[0][0] / 2
+
+
 def test_the_default_adam_trains_equally_in_float64():
     layers = [20, 17, 10, 4]
     fast, plain = twins(layers, "float64")
