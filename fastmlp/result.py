@@ -199,15 +199,9 @@ def profile_table_of(result: Mapping[str, Any], cores: int) -> str:
 def parameter_sha256(model: Any) -> str:
     """SHA-256 over W1, b1, [scale1, shift1, mean1, variance1,] W2, ..., little-endian arrays."""
     digest = hashlib.sha256()
-    for array in _arrays(model):
+    for array in model.state_dict().values():
         digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
     return digest.hexdigest()
-
-
-def _arrays(model: Any) -> list[Any]:
-    if hasattr(model, "state_dict"):
-        return list(model.state_dict().values())
-    return [array for pair in zip(model.weights, model.biases, strict=True) for array in pair]
 
 
 def _epoch(record: Any) -> dict[str, Any]:
