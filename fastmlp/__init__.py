@@ -14,6 +14,7 @@ from fastmlp.callbacks import Callback
 from fastmlp.checkpoint import Checkpoint, load_checkpoint
 from fastmlp.data import DataError, Dataset, DataUnavailableError, load_dataset
 from fastmlp.early_stopping import EarlyStopping
+from fastmlp.evaluation import Evaluation, Gradients, evaluate, loss_and_gradients
 from fastmlp.find_rate import RateCurve, find_learning_rate
 from fastmlp.history import Epoch, History
 from fastmlp.logs import JSONLinesLog, TensorBoard
@@ -40,13 +41,7 @@ from fastmlp.schedules import (
 )
 from fastmlp.state import TrainingState
 from fastmlp.trainer import Trainer, train_step
-from fastmlp.training import (
-    Evaluation,
-    Gradients,
-    evaluate,
-    fit,
-    loss_and_gradients,
-)
+from fastmlp.training import fit
 
 __version__ = "0.1.0"
 

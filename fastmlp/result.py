@@ -130,7 +130,7 @@ def profile_of(
     result : dict
         The JSON object of the run.
     phase_seconds : dict
-        Seconds of each phase of the step, see `fastmlp.training.History`.
+        Seconds of each phase of the step, see `fastmlp.History`.
     fma_peak : float
         GFLOP/s of one core.
 

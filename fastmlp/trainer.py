@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastmlp.arguments import check_limit, check_optimizer, labelled
 from fastmlp.checks import check_integer, check_number
+from fastmlp.evaluation import Evaluation, evaluation_of
 from fastmlp.model import MLP
 from fastmlp.optimizers import LBFGS, SGD, Optimizer
 from fastmlp.threads import threads_for
-from fastmlp.training import Evaluation, check_limit, check_optimizer, evaluation_of, labelled
 
 if TYPE_CHECKING:
     from fastmlp.engine.engine import Engine

@@ -31,7 +31,8 @@ CORE = {
     "fastmlp.optimizers",
     "fastmlp.schedules",
 }
-TRAINING = {*CORE, "fastmlp.model", "fastmlp.training"}
+LOOP = {*CORE, "fastmlp.model", "fastmlp.model_file", "fastmlp.arguments"}
+TRAINING = {*LOOP, "fastmlp.evaluation", "fastmlp.run", "fastmlp.training"}
 ROOMS = {
     "fastmlp.kernels": ({"fastmlp.kernels", "fastmlp.paths"}, {"numpy", "numba", "llvmlite"}),
     "fastmlp.engine": (
@@ -77,7 +78,10 @@ ROOMS = {
     "fastmlp.model": ({*CORE, "fastmlp.predictor", "fastmlp.model_file"}, {"numpy"}),
     "fastmlp.predictor": (CORE, {"numpy"}),
     "fastmlp.model_file": ({*PLAIN, "fastmlp.losses", "fastmlp.model"}, {"numpy", "safetensors"}),
-    "fastmlp.training": ({*CORE, "fastmlp.model", "fastmlp.model_file"}, {"numpy"}),
+    "fastmlp.arguments": (LOOP, {"numpy"}),
+    "fastmlp.evaluation": (LOOP, {"numpy"}),
+    "fastmlp.run": (LOOP, {"numpy"}),
+    "fastmlp.training": (TRAINING, {"numpy"}),
     "fastmlp.progress": ({"fastmlp.callbacks"}, {"rich"}),
     # Faces to the outside: each on the training loop, none on another face.
     "fastmlp.checkpoint": ({*TRAINING, "fastmlp.model_file"}, OUTSIDE),

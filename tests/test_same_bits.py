@@ -100,7 +100,7 @@ def test_the_cut_of_a_batch_into_chunks_changes_no_bit(monkeypatch, optimizer):
 @pytest.mark.parametrize("batch_size", [10, 64])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_poisoned_scratch_changes_no_bit(dtype, batch_size):
-    from fastmlp.training import labelled
+    from fastmlp.arguments import labelled
 
     results = []
     for poison in (0x00, 0xFF):  # zeros, and NaN
@@ -178,7 +178,7 @@ def test_following_the_masks_changes_no_bit(batch_size, dtype, optimizer, monkey
 @pytest.mark.parametrize("threads", [2, 3, 9])
 def test_shares_of_the_first_layer_follow_the_non_zeros_and_cover_it(threads):
     from fastmlp.engine.step import ROW_COST
-    from fastmlp.training import labelled
+    from fastmlp.arguments import labelled
 
     layers = [100, 40, 5]
     x, y = problem(layers, 64, "float32")

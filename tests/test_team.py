@@ -212,7 +212,9 @@ def test_seconds_are_those_of_the_training_pass_alone(monkeypatch):
 
     for name, seconds in {"train": 1, "score": 10, "compile": 100}.items():
         monkeypatch.setattr(Engine, name, moving(getattr(Engine, name), seconds))
-    monkeypatch.setattr("fastmlp.training.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    for module in ("run", "training"):
+        clock = SimpleNamespace(perf_counter=lambda: now[0])
+        monkeypatch.setattr(f"fastmlp.{module}.time", clock)
     x, y = problem([30, 5], 100, "float32")
     history = fastmlp.fit(fastmlp.MLP([30, 5]), x, y, epochs=2, validation_data=(x, y))
     assert [epoch.seconds for epoch in history.epochs] == [1, 1]

@@ -1,0 +1,435 @@
+"""`Run`: the one training loop, epoch by epoch."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.arguments import Part, metric_kind
+from fastmlp.augmentation import Augmentation
+from fastmlp.averaging import EMA, SWA, Averaging
+from fastmlp.callbacks import Callback
+from fastmlp.checks import shown
+from fastmlp.engine.layout import PREDICT_ROWS, parameter_views, state_views
+from fastmlp.history import PHASES, Epoch, History
+from fastmlp.inputs import Samples
+from fastmlp.metrics import measure
+from fastmlp.model import MLP
+from fastmlp.model_file import header_of
+from fastmlp.optimizers import LBFGS, Optimizer
+from fastmlp.schedules import Constant, Schedule
+from fastmlp.state import TrainingState
+from fastmlp.targets import Targets
+
+if TYPE_CHECKING:
+    from fastmlp.engine.engine import Engine, Totals
+
+
+@dataclass
+class Run:
+    """One call of `fit`: what it was asked for, and how far it is."""
+
+    model: MLP
+    samples: Samples
+    targets: Targets
+    rows: NDArray[np.int64]
+    validation: Part | None
+    epochs: int
+    batch_size: int
+    optimizer: Optimizer
+    schedule: Schedule
+    seed: int
+    shuffle: bool
+    metrics: tuple[str, ...]
+    averaging: Averaging | None
+    augmentation: Augmentation | None
+    max_seconds: float | None
+    target_accuracy: float | None
+    callbacks: Sequence[Callback]
+    clip_norm: float | None
+    clip_value: float | None
+    max_norm: float | None
+    fewer_threads: bool = False
+
+    def __post_init__(self) -> None:
+        self.history = History()
+        self.epoch = 0
+        self.averaged = 0
+        self.schedule_state = self.schedule.start()
+        self.mean: NDArray[Any] | None = None  # of the parameters, by SWA; EMA's is the engine's
+        self.own: NDArray[Any] | None = None  # the parameters, while the model holds their average
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The last one of an epoch may be of a smaller batch."""
+        return -(-len(self.rows) // self.batch_size)
+
+    def check_combinations(self) -> None:
+        """ValueError for settings of which each is allowed, but not together."""
+        validated = self.validation is not None
+        if hasattr(self.schedule, "check"):
+            self.schedule.check(self.epochs, self.steps_per_epoch, validated)
+        if self.clip_norm is not None and self.clip_value is not None:
+            raise ValueError("clip_norm and clip_value cannot both be given: clip by one of them")
+        if self.augmentation is not None and (self.augmentation.n_features != self.model.layers[0]):
+            raise ValueError(
+                f"augmentation has image_shape {self.augmentation.image_shape} of "
+                f"{self.augmentation.n_features} features, the network expects "
+                f"{self.model.layers[0]}"
+            )
+        if "batch" in self.model.norms and self.batch_size == 1:
+            raise ValueError(
+                "batch_size must be 2 or more for batch norm, which sets a batch of 1 to zero"
+            )
+        if isinstance(self.averaging, SWA) and self.averaging.start_epoch > self.epochs > 0:
+            raise ValueError(
+                f"averaging starts in epoch {self.averaging.start_epoch}, after the last of "
+                f"{self.epochs}"
+            )
+        if isinstance(self.optimizer, LBFGS):
+            self._check_lbfgs()
+
+    def _check_lbfgs(self) -> None:
+        dropped = bool(np.any(self.model.dropout)) or self.model.input_dropout > 0
+        for name, given in {
+            "dropout": dropped,
+            "batch norm": "batch" in self.model.norms,
+            "a schedule": not isinstance(self.schedule, Constant),
+            "clip_norm": self.clip_norm is not None,
+            "clip_value": self.clip_value is not None,
+            "max_norm": self.max_norm is not None,
+            "averaging": self.averaging is not None,
+            "augmentation": self.augmentation is not None,
+        }.items():
+            if given:
+                raise ValueError(
+                    f"optimizer LBFGS cannot be used with {name}: its line search needs one and "
+                    "the same function of the weights throughout"
+                )
+
+    def check_resume(self, state: object) -> None:
+        """TypeError or ValueError if this run cannot go on from ``state``."""
+        if not isinstance(state, TrainingState):
+            raise TypeError(f"resume must be a TrainingState, not {shown(state)}")
+        if isinstance(self.optimizer, LBFGS):
+            raise ValueError("resume is not possible with LBFGS, whose memory scipy keeps")
+        if state.epoch > self.epochs:
+            raise ValueError(
+                f"epochs must be {state.epoch} or more to resume, which were done, not "
+                f"{self.epochs}"
+            )
+        from fastmlp.engine.engine import planes_of
+
+        planes = planes_of(self.optimizer)
+        views = parameter_views(self.model.parameters, self.model.places)
+        shapes = {f"model/{name}": view.shape for name, view in views.items()}
+        shapes |= {
+            f"optimizer/{name}/{plane}": view.shape
+            for name, view in views.items()
+            for plane in range(planes)
+            if not name.startswith(("mean", "variance"))
+        }
+        if state.averaged:
+            shapes |= {f"average/{name}": view.shape for name, view in views.items()}
+        state.check(self.settings(), shapes, self.seed)
+
+    def settings(self) -> dict[str, str]:
+        """What must be equal in a run that goes on."""
+        names = "optimizer", "schedule", "averaging", "augmentation"
+        limits = "clip_norm", "clip_value", "max_norm"
+        network = header_of(self.model)
+        del network["init"], network["seed"]  # its parameters are those of the state
+        return {
+            **{name: repr(value) for name, value in network.items()},
+            **{name: _text_of(getattr(self, name)) for name in (*names, *limits)},
+            "batch_size": str(self.batch_size),
+            "shuffle": str(self.shuffle),
+            "samples": str(len(self.rows)),
+        }
+
+    def compiled(self, threads: int) -> Engine:
+        """Make the engine, compiling its kernels or loading them from the cache."""
+        from fastmlp.engine.engine import Engine, UpdateLimits, compile_for
+
+        # Validation wants more rows at a time than a small batch has.
+        held = len(self.validation.rows) if self.validation else 0
+        compile_for(self.model, self.optimizer, self.samples.kind, self.targets)
+        decay = self.averaging.decay if isinstance(self.averaging, EMA) else None
+        self.engine = Engine(
+            self.model,
+            max(self.batch_size, min(held, PREDICT_ROWS)),
+            threads,
+            self.optimizer,
+            self.fewer_threads,
+            learns=True,
+            limits=UpdateLimits(self.clip_norm, self.clip_value, self.max_norm, decay),
+            seed=self.seed,
+            augmentation=self.augmentation,
+        )
+        self.engine.compile(self.samples, self.targets)
+        return self.engine
+
+    def begin(self, engine: Engine, state: TrainingState | None) -> None:
+        """Take up ``state``, and tell the callbacks that training begins."""
+        self.started = time.perf_counter()
+        if state is not None:
+            self._take_up(state)
+        for callback in self.callbacks:
+            callback.on_train_begin(self.model, self.epochs, len(self.rows))
+
+    def _take_up(self, state: TrainingState) -> None:
+        # They may refuse it: first, while nothing is changed.
+        for callback, remembered in zip(self._remembering, state.callbacks, strict=False):
+            callback.set_state(remembered)
+        self.model.load_state_dict(state.part("model"))
+        self.epoch, self.engine.step = state.epoch, state.step
+        places = self.model.places
+        for name, view in state_views(self.engine.state, places, self._planes).items():
+            view[...] = state.arrays[f"optimizer/{name}"]
+        self.averaged = state.averaged
+        if state.averaged:
+            mean = self.engine.average
+            if isinstance(self.averaging, SWA):
+                mean = self.mean = np.zeros_like(self.model.parameters)
+            for name, view in parameter_views(mean, places).items():
+                view[...] = state.arrays[f"average/{name}"]
+        self.schedule_state = dict(state.schedule)
+        self.history.epochs = [Epoch(**record) for record in state.epochs]
+
+    def state(self) -> TrainingState:
+        """Where the run stands after the last whole epoch."""
+        state = TrainingState(
+            epoch=self.epoch,
+            step=self.engine.step,
+            seed=self.seed,
+            run=self.settings(),
+            schedule=dict(self.schedule_state),
+            averaged=self.averaged,
+            epochs=[asdict(record) for record in self.history.epochs],
+            callbacks=[callback.state() for callback in self._remembering],
+        )
+        places = self.model.places
+        own = self.model.parameters if self.own is None else self.own
+        state.add("model", parameter_views(own, places))
+        state.add("optimizer", state_views(self.engine.state, places, self._planes))
+        mean = self._average()
+        if mean is not None:
+            state.add("average", parameter_views(mean, places))
+        return state
+
+    @property
+    def _remembering(self) -> list[Any]:
+        """The callbacks that have a state."""
+        return [callback for callback in self.callbacks if hasattr(callback, "set_state")]
+
+    @property
+    def _planes(self) -> int:
+        return len(self.engine.state) // len(self.model.parameters)
+
+    def train(self) -> None:
+        """All epochs that are left."""
+        if isinstance(self.optimizer, LBFGS):
+            self._minimize()
+            return
+        if self._had_ended():
+            return
+        while self.epoch < self.epochs:
+            for callback in self.callbacks:
+                callback.on_epoch_begin(self.model, self.epoch + 1)
+            if self._end_epoch(*self._pass()):
+                break
+
+    def _had_ended(self) -> bool:
+        """Whether the run that this one goes on from came to its end before its last epoch."""
+        reached = bool(self.history.epochs) and self._reaches_target(self.history.epochs[-1])
+        ended = (c.has_ended() for c in self.callbacks if hasattr(c, "has_ended"))
+        return reached or any(ended)
+
+    def _reaches_target(self, record: Epoch) -> bool:
+        target, accuracy = self.target_accuracy, record.val_accuracy
+        return target is not None and accuracy is not None and accuracy >= target
+
+    def _pass(self) -> tuple[Totals, float, float]:
+        """One epoch's steps: its sums, seconds and last learning rate."""
+        from fastmlp.engine.engine import NonFiniteLossError
+
+        start = time.perf_counter()
+        order = self.rows
+        if self.shuffle and self.batch_size < len(order):
+            rng = np.random.default_rng((self.seed, self.epoch + 1))
+            order = order[rng.permutation(len(order))]
+        first = self.engine.step
+        rates = self.schedule.rates(
+            self.optimizer.lr,
+            first + np.arange(1, self.steps_per_epoch + 1),
+            self.steps_per_epoch,
+            self.epochs,
+            self.schedule_state,
+        )
+        try:
+            totals = self.engine.train(
+                self.samples, self.targets, order, self.batch_size, rates, self._watch
+            )
+        except NonFiniteLossError as error:
+            raise FloatingPointError(
+                f"the loss became NaN or infinite in epoch {self.epoch + 1}, step "
+                f"{error.step + 1}; the parameters are those before it; try a learning rate below "
+                f"{self.optimizer.lr:g}, or scale the input to about [0, 1]"
+            ) from None
+        return totals, time.perf_counter() - start, float(rates[-1])
+
+    def _watch(self, totals: Totals) -> None:
+        for callback in self.callbacks:
+            callback.on_progress(totals.samples, totals.mean_loss, self._accuracy(totals))
+
+    def _accuracy(self, totals: Totals) -> float | None:
+        return totals.accuracy if self.model.loss.has_accuracy else None
+
+    def _end_epoch(self, totals: Totals, seconds: float, rate: float) -> bool:
+        """Validate, record, ask the callbacks; whether training ends."""
+        self.epoch += 1
+        for phase, spent in _phase_seconds(self.engine).items():
+            self.history.phase_seconds[phase] += spent
+        self._add_to_average()
+        with _average_in_place(self):
+            scores, measured = self._validate()
+            record = Epoch(
+                self.epoch,
+                seconds,
+                totals.mean_loss,
+                self._accuracy(totals),
+                scores.mean_loss if scores else None,
+                self._accuracy(scores) if scores else None,
+                rate,
+                measured,
+            )
+            self.history.epochs.append(record)
+            self.schedule.epoch_ended(self.schedule_state, record)
+            # Every callback hears of the epoch before any answer counts.
+            stops = [bool(callback.on_epoch_end(self.model, record)) for callback in self.callbacks]
+            for callback in self.callbacks:
+                if hasattr(callback, "on_checkpoint"):
+                    callback.on_checkpoint(self.model, self.state)
+        if self.max_seconds is not None:
+            stops.append(time.perf_counter() - self.started >= self.max_seconds)
+        return any(stops) or self._reaches_target(record)
+
+    def _validate(self) -> tuple[Totals | None, dict[str, float]]:
+        if self.validation is None:
+            return None, {}
+        part = self.validation
+        scores = self.engine.score(part.samples, part.targets, part.rows)
+        if not self.metrics:
+            return scores, {}
+        outputs = np.empty((len(part.rows), self.model.layers[-1]), dtype=self.model.dtype)
+        head = "exponential" if self.model.loss.output == "exponential" else "logits"
+        self.engine.outputs(part.samples, part.rows, head, outputs)
+        y = part.targets.labels if len(part.targets.labels) else part.targets.rows
+        kind = metric_kind(self.model)
+        return scores, {
+            name: scores.mean_loss if name == "loss" else measure(name, y[part.rows], outputs, kind)
+            for name in self.metrics
+        }
+
+    def _add_to_average(self) -> None:
+        if isinstance(self.averaging, EMA):
+            self.averaged = self.epoch
+        if not isinstance(self.averaging, SWA) or self.epoch < self.averaging.start_epoch:
+            return
+        self.averaged += 1
+        if self.mean is None:
+            self.mean = np.array(self.model.parameters)
+        else:
+            self.mean += (self.model.parameters - self.mean) / self.averaged
+
+    def _average(self) -> NDArray[Any] | None:
+        if not self.averaged:
+            return None
+        return self.engine.average if isinstance(self.averaging, EMA) else self.mean
+
+    def finish(self) -> None:
+        """Leave the averaged parameters in the model."""
+        mean = self._average()
+        if mean is not None:
+            self.model.parameters[...] = mean
+
+    def _minimize(self) -> None:
+        """L-BFGS: an iteration stands for an epoch."""
+        from fastmlp.lbfgs import minimize
+
+        last = {"since": time.perf_counter(), "begun": 0.0}
+        totals: list[Totals] = []
+        names = [name for name in self.model.state_dict() if name[0] in "Wbs"]
+
+        def loss_and_gradients() -> tuple[float, dict[str, NDArray[Any]]]:
+            # An iteration begins with its first trial: after the last one there is none.
+            if last["begun"] == self.epoch:
+                last["begun"] += 1
+                for callback in self.callbacks:
+                    callback.on_epoch_begin(self.model, self.epoch + 1)
+            totals[:] = [self.engine.gradients_of(self.samples, self.targets, self.rows)]
+            # Later on it may be a trial of the line search, which then takes a shorter step.
+            if not self.epoch and not math.isfinite(totals[0].loss):
+                raise FloatingPointError(
+                    "the loss is NaN or infinite before the first step; try to scale the input to "
+                    "about [0, 1]"
+                )
+            gradients = parameter_views(self.engine.gradients, self.model.places)
+            return totals[0].mean_loss, {name: gradients[name] for name in names}
+
+        def iteration_ended() -> bool:
+            seconds = time.perf_counter() - last["since"]
+            stop = self._end_epoch(totals[0], seconds, self.optimizer.lr)
+            last["since"] = time.perf_counter()
+            return stop
+
+        views = parameter_views(self.model.parameters, self.model.places)
+        assert isinstance(self.optimizer, LBFGS)
+        minimize(
+            self.optimizer,
+            {name: views[name] for name in names},
+            loss_and_gradients,
+            iteration_ended,
+            self.epochs,
+        )
+
+
+def _text_of(setting: Any) -> str:
+    """``repr``; of an object of another's class its name, not its place in memory."""
+    plain = setting is None or isinstance(setting, float) or is_dataclass(setting)
+    return repr(setting) if plain else type(setting).__qualname__
+
+
+@contextlib.contextmanager
+def _average_in_place(run: Run) -> Iterator[None]:
+    """While the block runs, the model holds the averaged parameters, where there are any."""
+    mean = run._average()
+    if mean is None:
+        yield
+        return
+    run.own = np.array(run.model.parameters)
+    run.model.parameters[...] = mean
+    try:
+        yield
+    finally:
+        run.model.parameters[...] = run.own
+        run.own = None
+
+
+def _phase_seconds(engine: Engine) -> dict[str, float]:
+    """Seconds of the engine's last job in each phase, the mean over the threads that took part."""
+    from fastmlp.engine.records import BACKWARD, FORWARD, GATHER, HEAD, UPDATE, WAIT
+
+    columns = (GATHER, FORWARD, HEAD, BACKWARD, UPDATE, WAIT)
+    seconds = engine.phase_seconds()[:, columns]
+    each = seconds.sum(axis=1)
+    # Those that take part do so for the whole time; others have had no part, or a short one.
+    means = seconds.sum(axis=0) * (each.max() / each.sum() if each.any() else 0.0)
+    return dict(zip(PHASES, means.tolist(), strict=True))
