@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.checks import check_integer, check_number, check_positive, shown
+from fastmlp.averaging import Averaging
+from fastmlp.checks import check_fits, check_integer, check_number, check_positive, shown
 from fastmlp.inputs import Samples, check_samples
 from fastmlp.metrics import check_metrics
 from fastmlp.model import MLP
@@ -34,6 +35,7 @@ def labelled(
     class_weight: Any = None,
     prefix: str = "",
     counted: NDArray[np.int64] | None = None,
+    all_zero_allowed: bool = False,
 ) -> tuple[Samples, Targets]:
     """What users hand in, checked."""
     if not isinstance(model, MLP):
@@ -49,6 +51,7 @@ def labelled(
         class_weight,
         prefix,
         counted,
+        all_zero_allowed,
     )
     return samples, targets
 
@@ -108,14 +111,18 @@ def check_optimizer(optimizer: object, model: MLP) -> Optimizer:
     return optimizer
 
 
-def check_limit(name: str, value: Any) -> float | None:
-    """A number above 0, or None."""
-    return None if value is None else check_positive(name, value)
+def check_limit(name: str, value: Any, dtype: np.dtype[Any]) -> float | None:
+    """A number above 0, in ``dtype`` too, or None."""
+    if value is None:
+        return None
+    limit = check_positive(name, value)
+    check_fits(name, limit, dtype)
+    return limit
 
 
 def check_kind(name: str, value: Any, kind: type) -> Any:
     """``value``, which must be of that class or None."""
-    if value is not None and not isinstance(value, kind):
+    if value is not None and (not isinstance(value, kind) or type(value) is Averaging):
         example = {"Schedule": "Cosine()", "Averaging": "EMA()"}.get(kind.__name__)
         hint = f" such as {example}" if example else ""
         raise TypeError(f"{name} must be a fastmlp {kind.__name__}{hint}, not {shown(value)}")
@@ -127,7 +134,7 @@ def check_schedule(schedule: Any) -> Schedule:
     if schedule is None:
         return Constant()
     for method in ("start", "rates", "epoch_ended"):
-        if not callable(getattr(schedule, method, None)):
+        if isinstance(schedule, type) or not callable(getattr(schedule, method, None)):
             raise TypeError(
                 f"schedule must be a fastmlp Schedule such as Cosine(), or have its method {method}"
                 f", not {shown(schedule)}"

@@ -12,7 +12,8 @@ class Callback:
     """Base of callbacks; every method does nothing until overridden.
 
     A callback may read the model, and change its parameters at the end of an epoch and of the
-    training. An exception in it ends the training and reaches the caller.
+    training; with ``averaging`` it sees averages, and what it changes at the end of an epoch is
+    lost. An exception in it ends the training and reaches the caller.
 
     More is asked only of callbacks that have the methods for it:
 
@@ -25,6 +26,7 @@ class Callback:
     - ``state()`` gives a dict of JSON values and arrays, which a checkpoint stores, and
       ``set_state(state)`` takes it back before a training that goes on. Among those that have
       them, each gets what the one in its place gave.
+    - ``release()``, in the end, whatever ended the training.
     - ``has_ended()``, before a training that goes on: whether it had ended the one before.
     """
 
@@ -60,7 +62,7 @@ def check_callbacks(callbacks: Any) -> Sequence[Callback]:
         raise TypeError(f"callbacks must be a sequence, not {shown(callbacks)}") from None
     for callback in checked:
         for method in METHODS:
-            if not callable(getattr(callback, method, None)):
+            if isinstance(callback, type) or not callable(getattr(callback, method, None)):
                 raise TypeError(
                     f"callbacks must have a method {method}: {shown(callback)} has none"
                 )

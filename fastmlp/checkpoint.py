@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmlp.atomic import PREFIX, remove_remains, write_atomically
+from fastmlp.atomic import remove_remains, write_atomically
 from fastmlp.callbacks import Callback
 from fastmlp.checks import check_integer, shown
 from fastmlp.model import MLP
@@ -70,6 +70,7 @@ class Checkpoint(Callback):
         self.every = check_integer("every", every, 1)
         self.keep = check_integer("keep", keep, 1)
         self._written = 0
+        self._lock: int | None = None
 
     def check_start(self, resume: TrainingState | None) -> None:
         """Make the folder, and see that no file of another run is there, before any work is lost.
@@ -78,10 +79,15 @@ class Checkpoint(Callback):
         that from which the run goes on is renamed, so that it is not taken for the newest.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        remove_remains(self.folder)
-        probe = self.folder / f"{PREFIX}probe"
-        probe.touch()
-        probe.unlink()
+        self._take_lock()
+        try:
+            self._check_files(resume)
+            remove_remains(self.folder)
+        except BaseException:
+            self.release()
+            raise
+
+    def _check_files(self, resume: TrainingState | None) -> None:
         for path in sorted(self.folder.glob(PATTERN)):
             if resume is None:
                 raise ValueError(
@@ -99,6 +105,28 @@ class Checkpoint(Callback):
                     f"{self.folder} holds a later checkpoint, {path.name}: resume from the newest, "
                     "or take another folder"
                 )
+
+    def _take_lock(self) -> None:
+        """Be the one run that writes here; the system gives it up when the process ends."""
+        self.release()
+        try:
+            import fcntl
+        except ImportError:  # Windows: two runs in one folder are not told apart
+            return
+        self._lock = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.release()
+            raise ValueError(
+                f"{self.folder} is written by another run at this moment: take another folder"
+            ) from None
+
+    def release(self) -> None:
+        """Let others write here; after the training, whatever ended it."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
         """Forget the run before."""

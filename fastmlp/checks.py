@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Sequence
+from typing import Any
 
 SHOWN_CHARACTERS = 80
 """Longest description of a wrong value: a message stays one line that can be read."""
@@ -68,6 +69,21 @@ def check_number(
     if not (math.isfinite(number) and least <= number < below):
         raise ValueError(message)
     return number
+
+
+def check_fits(name: str, value: float, dtype: Any) -> None:
+    """ValueError if ``value``, above 0, is none of the normal numbers of ``dtype``.
+
+    Subnormal ones count as zero while a thread trains.
+    """
+    import numpy as np
+
+    least, most = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
+    if not least <= value <= most:
+        raise ValueError(
+            f"{name} must be above 0 and finite in {dtype}, from {least:.2g} to {most:.2g}, not "
+            f"{value}"
+        )
 
 
 def check_flag(name: str, value: object) -> bool:

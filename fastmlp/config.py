@@ -104,14 +104,10 @@ def _number(least: float, below: float = math.inf) -> Callable[[str], float]:
 
 
 def _parse_positive(text: str) -> float:
-    return check_positive("the value", _number_or_text(text))
-
-
-def _number_or_text(text: str) -> float | str:
     try:
-        return float(text)
+        return check_positive("the value", parse_number("the value", text))
     except ValueError:
-        return text  # refused by the check, whose message says what is allowed
+        raise ValueError(f"the value must be a finite number above 0, not {shown(text)}") from None
 
 
 def _choice(*allowed: str) -> Callable[[str], str]:
@@ -119,9 +115,13 @@ def _choice(*allowed: str) -> Callable[[str], str]:
 
 
 def _parse_share(text: str) -> float:
-    value = _parse_positive(text)
+    message = f"the value must be above 0 and at most 1, not {shown(text)}"
+    try:
+        value = _parse_positive(text)
+    except ValueError:
+        raise ValueError(message) from None
     if value > 1:
-        raise ValueError(f"the value must be above 0 and at most 1, not {shown(text)}")
+        raise ValueError(message)
     return value
 
 

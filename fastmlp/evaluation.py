@@ -39,13 +39,14 @@ def evaluate(
     y: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
+    class_weight: Any = None,
     threads: int | None = None,
 ) -> Evaluation:
     """Mean loss and accuracy of ``model`` on ``x`` and ``y``.
 
     Parameters
     ----------
-    model, x, y, sample_weight, threads
+    model, x, y, sample_weight, class_weight, threads
         As in `fit`. Weights count in the loss, not in the accuracy.
 
     Raises
@@ -53,7 +54,7 @@ def evaluate(
     TypeError, ValueError
         As in `fit`.
     """
-    samples, targets = labelled(model, x, y, sample_weight)
+    samples, targets = labelled(model, x, y, sample_weight, class_weight)
     threads = threads_for(threads, samples.count * len(model.parameters))
 
     from fastmlp.engine.engine import Engine

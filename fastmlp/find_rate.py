@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmlp.arguments import labelled
 from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.checks import check_integer, check_number, shown
-from fastmlp.inputs import check_samples
 from fastmlp.model import MLP
 from fastmlp.optimizers import Optimizer
 from fastmlp.trainer import Trainer
@@ -156,13 +156,11 @@ def find_learning_rate(
     steps = check_integer("steps", steps, 2)
     batch_size = check_integer("batch_size", batch_size, 1)
     seed = check_integer("seed", seed, 0)
-    samples = check_samples(x, model.layers[0], model.dtype, model.uint8_scale)
+    samples, _ = labelled(model, x, y, sample_weight)  # all of them, before the first step
     # Cast once, not in every step; a sparse matrix gives its own rows.
     rows: Any = x.tocsr() if hasattr(x, "tocsr") else samples.arrays[0]
-    targets = _of_each_sample("y", y, samples.count)
-    weights = None
-    if sample_weight is not None:
-        weights = _of_each_sample("sample_weight", sample_weight, samples.count)
+    targets = np.asarray(y)
+    weights = None if sample_weight is None else np.asarray(sample_weight)
 
     rates = np.geomspace(lowest, highest, steps)
     losses: list[float] = []
@@ -212,10 +210,3 @@ def _batches(n_samples: int, batch_size: int, seed: int) -> Iterator[NDArray[np.
         order = np.random.default_rng((seed, epoch)).permutation(n_samples)
         for start in range(0, n_samples - batch_size + 1, batch_size):
             yield order[start : start + batch_size]
-
-
-def _of_each_sample(name: str, values: ArrayLike, count: int) -> NDArray[Any]:
-    array = np.asarray(values)
-    if array.ndim == 0 or len(array) != count:
-        raise ValueError(f"{name} must have an item for each of {count} samples, not {array.shape}")
-    return array

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from pathlib import Path
 from typing import Any
 
-from fastmlp.atomic import check_writable
+from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.callbacks import Callback
 from fastmlp.checks import shown
 from fastmlp.history import json_lines
@@ -46,6 +48,15 @@ class JSONLinesLog(Callback):
             raise TypeError(f"append must be True or False, not {shown(append)}")
         self.append = append
 
+    def check_start(self, resume: Any) -> None:
+        """Cut off what a run that goes on will write again: epochs after that which it resumes."""
+        if resume is None or not self.append or not self.path.is_file():
+            return
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines if _epoch_of(line) <= resume.epoch]
+        if len(kept) < len(lines):
+            write_atomically(self.path, b"".join(kept))
+
     def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
         """Begin the file."""
         if not self.append:
@@ -56,6 +67,14 @@ class JSONLinesLog(Callback):
         # Opened for each: 30 us, and an exception in the training leaves no open file.
         with open(self.path, "ab") as file:
             file.write(json_lines([record]).encode())
+
+
+def _epoch_of(line: bytes) -> float:
+    """The epoch of a line; infinity if it is cut off, or none of ours."""
+    try:
+        return float(json.loads(line)["epoch"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 class TensorBoard(Callback):

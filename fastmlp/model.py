@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastmlp.checks import check_choice, check_integer, check_number, shown
+from fastmlp.checks import check_choice, check_fits, check_integer, check_number, shown
 from fastmlp.engine.layout import (
     PREDICT_ROWS,
     aligned_zeros,
@@ -18,7 +18,7 @@ from fastmlp.engine.layout import (
     views_of,
 )
 from fastmlp.initializers import initializer
-from fastmlp.losses import Loss, check_loss
+from fastmlp.losses import Huber, Loss, check_loss
 from fastmlp.predictor import Predictor
 
 ACTIVATIONS = (
@@ -42,6 +42,12 @@ NORMS = ("layer", "batch")
 
 DTYPES = ("float32", "float64")
 
+FIXED = (
+    *("layers", "activation", "activations", "loss", "norm", "norms", "dropout", "input_dropout"),
+    *("dtype", "places"),
+)
+"""Attributes that cannot be set once they are."""
+
 MADE_ANEW = ("_views", "_lists", "_predictor", "_trainer")
 """Attributes that a copy does not take over."""
 
@@ -55,10 +61,22 @@ class ParameterList(list[NDArray[np.floating]]):
             for k, item in zip(range(len(self))[index], value, strict=True):
                 self[k] = item
             return
-        target, source = self[index], np.asarray(value)
-        if source.shape != target.shape:
-            raise ValueError(f"parameters of shape {target.shape} cannot be set to {source.shape}")
-        target[...] = source
+        target = self[index]
+        target[...] = _check_parameters("parameters", value, target)
+
+
+def _check_parameters(name: str, value: Any, target: NDArray[np.floating]) -> NDArray[np.floating]:
+    """``value`` as an array that can take the place of ``target``, of whose shape it is."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "uifb":
+        raise TypeError(f"{name} must be real numbers, not dtype {array.dtype}")
+    if array.shape != target.shape:
+        raise ValueError(f"{name} of shape {target.shape} cannot be set to {array.shape}")
+    with np.errstate(over="ignore"):
+        cast: NDArray[np.floating] = array.astype(target.dtype)
+    if (np.isfinite(array) & ~np.isfinite(cast)).any():
+        raise ValueError(f"{name} must be finite in {target.dtype}")
+    return cast
 
 
 class MLP:
@@ -146,12 +164,26 @@ class MLP:
         self.places, items = parameter_layout(
             self.layers, self.dtype, self.activations, self.norms, dropouts
         )
-        self._hold(aligned_zeros(items, self.dtype))
+        try:
+            self._hold(aligned_zeros(items, self.dtype))
+        except (ValueError, MemoryError, OverflowError) as error:
+            raise MemoryError(
+                f"layers {shown(self.layers)} have {items} parameters, for which there is no "
+                f"memory: {error}"
+            ) from None
+        if isinstance(self.loss, Huber):
+            check_fits("delta", self.loss.delta, self.dtype)
         rng = np.random.default_rng(self.seed)
         for W, b in zip(self.weights, self.biases, strict=True):
             W[...], b[...] = draw(rng, *W.shape)
         for ones in (*self.scales, *self.running_variances):
             ones[...] = 1
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """AttributeError for what buffers and kernels were chosen by."""
+        if name in FIXED and name in self.__dict__:
+            raise AttributeError(f"{name} of an MLP cannot be changed: make another one")
+        object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
         return (
@@ -209,15 +241,15 @@ class MLP:
         ValueError
             If an array is missing, unknown or of another shape; nothing is changed then.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"state must be a dict of arrays, not {shown(state)}")
         if set(state) != set(self._views):
-            wrong = sorted(set(state).symmetric_difference(self._views))
+            wrong = sorted(map(str, set(state).symmetric_difference(self._views)))
             raise ValueError(f"state must hold {', '.join(self._views)}: {shown(wrong)} differ")
-        arrays = {name: np.asarray(state[name]) for name in self._views}
-        for name, view in self._views.items():
-            if arrays[name].shape != view.shape:
-                raise ValueError(
-                    f"state must hold {name} of shape {view.shape}, not {arrays[name].shape}"
-                )
+        arrays = {
+            name: _check_parameters(f"state {name}", state[name], view)
+            for name, view in self._views.items()
+        }
         for name, view in self._views.items():
             view[...] = arrays[name]
 
@@ -325,7 +357,8 @@ def per_layer(
 
     Gives it as the attribute (itself, or a tuple), and a tuple of one for each.
     """
-    if value is None or isinstance(value, str) or not hasattr(value, "__len__"):
+    one = not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0
+    if value is None or isinstance(value, str) or one:
         checked = check(name, value)
         return checked, (checked,) * hidden
     if isinstance(value, (Mapping, Set)):
@@ -353,6 +386,8 @@ def _check_dropout(name: str, value: Any) -> float:
 
 
 def _check_layers(layers: Sequence[int]) -> tuple[int, ...]:
+    if isinstance(layers, Set | Mapping):  # in no order
+        raise TypeError(f"layers must be a sequence of integers, not {shown(layers)}")
     try:
         sizes = tuple(check_integer("every size in layers", size, 1) for size in layers)
     except TypeError as error:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.checks import check_flag, check_integer, check_number, check_positive, shown
+from fastmlp.checks import (
+    check_fits,
+    check_flag,
+    check_integer,
+    check_number,
+    check_positive,
+    shown,
+)
 
 Rows = NDArray[np.float64]
 
@@ -90,10 +98,7 @@ class Optimizer:
         """
         if not hasattr(self, "eps"):
             return
-        with np.errstate(over="ignore", under="ignore"):
-            eps = dtype.type(self.eps)
-        if not 0 < eps < np.inf:
-            raise ValueError(f"eps must be above 0 and finite in {dtype}, not {self.eps}")
+        check_fits("eps", self.eps, dtype)
 
     def check_layers(self, n_layers: int) -> None:
         """ValueError if there is not one learning rate multiplier for each layer."""
@@ -285,9 +290,9 @@ class NAdam(_AdamRule):
     def fill(self, rows: Rows, steps: NDArray[np.int64], rates: NDArray[np.float64]) -> None:
         """As Adam's, with the rates of m and of g in place of lr / (1 - b1^t) and 0."""
         super().fill(rows, steps, rates)
-        t = np.arange(1, steps.max(initial=0) + 2)
-        u = self.betas[0] * (1 - 0.5 * 0.96 ** (t * self.momentum_decay))
-        product = np.cumprod(u)
+        u, product = _nadam_table(
+            self.betas[0], self.momentum_decay, int(steps.max(initial=0)).bit_length()
+        )
         now, ahead = steps - 1, steps
         rows[:, RATE] = rates * u[ahead] / (1 - product[ahead])
         rows[:, FIRST + 6] = rates * (1 - u[now]) / (1 - product[now])
@@ -383,6 +388,14 @@ class Adagrad(Optimizer):
         """Value of its state before the first step."""
         return self.initial_accumulator
 
+    def check_dtype(self, dtype: np.dtype[Any]) -> None:
+        """An infinite accumulator, too, would stop all steps."""
+        super().check_dtype(dtype)
+        if self.initial_accumulator > np.finfo(dtype).max:
+            raise ValueError(
+                f"initial_accumulator must be finite in {dtype}, not {self.initial_accumulator:g}"
+            )
+
     def fill(self, rows: Rows, steps: NDArray[np.int64], rates: NDArray[np.float64]) -> None:
         """Columns: -, -, 1, 1, -, eps; rate lr / (1 + (t - 1) lr_decay)."""
         rows[:, RATE] = rates / (1 + (steps - 1) * self.lr_decay)
@@ -454,7 +467,7 @@ class LBFGS(Optimizer):
 
     def __post_init__(self) -> None:
         self._check(tolerance_grad=0, tolerance_change=0)
-        self._set("history_size", check_integer("history_size", self.history_size, 1))
+        self._set("history_size", check_integer("history_size", self.history_size, 1, 1000))
 
     @property
     def update(self) -> str:
@@ -475,6 +488,15 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 """By name."""
 
 
+@lru_cache(maxsize=4)
+def _nadam_table(b1: float, decay: float, bits: int) -> tuple[Rows, Rows]:
+    """u_1 ... u_n, and U_1 ... U_n, for n = 2**bits + 1: made anew when a run is twice as long."""
+    t = np.arange(1, 2**bits + 2)
+    u = b1 * (1 - 0.5 * 0.96 ** (t * decay))
+    product: Rows = np.cumprod(u, dtype=np.float64)
+    return u, product
+
+
 def _check_betas(betas: object) -> tuple[float, ...]:
     # A set would be a pair in no order.
     if not isinstance(betas, Sequence) or len(betas) != 2:
@@ -483,7 +505,8 @@ def _check_betas(betas: object) -> tuple[float, ...]:
 
 
 def _check_multipliers(multipliers: object) -> tuple[float, ...]:
-    if isinstance(multipliers, str) or not isinstance(multipliers, Sequence | np.ndarray):
+    one = isinstance(multipliers, str) or getattr(multipliers, "ndim", 1) == 0
+    if one or not isinstance(multipliers, Sequence | np.ndarray):
         raise TypeError(f"lr_multipliers must be a sequence of numbers, not {shown(multipliers)}")
     return tuple(
         check_number(f"lr_multipliers[{k}]", value, 0) for k, value in enumerate(multipliers)

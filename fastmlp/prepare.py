@@ -177,5 +177,7 @@ def flags_named(data: Dataset | None = None) -> Iterator[None]:
         first = FIRST.match(message)
         if first is None:
             raise
-        rest = FURTHER.sub(lambda word: WORDS[word[0]], message[first.end() :])
+        rest = message[first.end() :]
+        if "to resume" not in message:  # which quotes objects of Python
+            rest = FURTHER.sub(lambda word: WORDS[word[0]], rest)
         raise ValueError(WORDS[first[0]] + rest) from None

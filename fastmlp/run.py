@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -74,6 +75,19 @@ class Run:
     def check_combinations(self) -> None:
         """ValueError for settings of which each is allowed, but not together."""
         validated = self.validation is not None
+        for monitoring in (self.schedule, *self.callbacks):
+            monitor = getattr(monitoring, "monitor", "")
+            if str(monitor).endswith("_accuracy") and not self.model.loss.has_accuracy:
+                name = "schedule" if monitoring is self.schedule else type(monitoring).__name__
+                raise ValueError(
+                    f"{name} monitors {monitor}, which {self.model.loss.name} does not have"
+                )
+        masses = self.targets.masses
+        if len(masses) and not masses[self.rows].any():
+            raise ValueError(
+                "sample_weight and class_weight leave no sample that is trained on a weight above "
+                f"0 in {self.model.dtype}"
+            )
         if hasattr(self.schedule, "check"):
             self.schedule.check(self.epochs, self.steps_per_epoch, validated)
         if self.clip_norm is not None and self.clip_value is not None:
@@ -86,7 +100,8 @@ class Run:
             )
         if "batch" in self.model.norms and self.batch_size == 1:
             raise ValueError(
-                "batch_size must be 2 or more for batch norm, which sets a batch of 1 to zero"
+                "batch_size must be 2 or more for batch norm, which sets a batch of 1 to zero, and "
+                f"not 1 of {len(self.rows)} samples"
             )
         if isinstance(self.averaging, SWA) and self.averaging.start_epoch > self.epochs > 0:
             raise ValueError(
@@ -107,12 +122,15 @@ class Run:
             "max_norm": self.max_norm is not None,
             "averaging": self.averaging is not None,
             "augmentation": self.augmentation is not None,
+            "checkpoints": any(hasattr(c, "on_checkpoint") for c in self.callbacks),
         }.items():
             if given:
-                raise ValueError(
-                    f"optimizer LBFGS cannot be used with {name}: its line search needs one and "
-                    "the same function of the weights throughout"
+                reason = (
+                    "scipy keeps its memory to itself, and no run could go on from them"
+                    if name == "checkpoints"
+                    else "its line search needs one and the same function of the weights throughout"
                 )
+                raise ValueError(f"optimizer LBFGS cannot be used with {name}: {reason}")
 
     def check_resume(self, state: object) -> None:
         """TypeError or ValueError if this run cannot go on from ``state``."""
@@ -139,6 +157,27 @@ class Run:
         if state.averaged:
             shapes |= {f"average/{name}": view.shape for name, view in views.items()}
         state.check(self.settings(), shapes, self.seed)
+        self._check_rates_of(state)
+
+    def _check_rates_of(self, state: TrainingState) -> None:
+        """ValueError if a schedule would have had other rates in a run of as many epochs as this.
+
+        Cosine, linear and one-cycle end with the last epoch.
+        """
+        steps, epochs = np.arange(1, state.step + 1), int(state.run["epochs"])
+        if epochs == self.epochs or not len(steps):
+            return
+        before, now = (
+            self.schedule.rates(
+                self.optimizer.lr, steps, self.steps_per_epoch, n, self.schedule_state
+            )
+            for n in (epochs, self.epochs)
+        )
+        if not np.array_equal(before, now):
+            raise ValueError(
+                f"epochs must be {epochs} to resume, as before, not {self.epochs}: the rates of "
+                f"{type(self.schedule).__name__} depend on it"
+            )
 
     def settings(self) -> dict[str, str]:
         """What must be equal in a run that goes on."""
@@ -152,7 +191,14 @@ class Run:
             "batch_size": str(self.batch_size),
             "shuffle": str(self.shuffle),
             "samples": str(len(self.rows)),
+            "y or the weights": self._digest_of_targets(),
         }
+
+    def _digest_of_targets(self) -> str:
+        digest = hashlib.sha256(self.rows.tobytes())
+        for field in ("labels", "rows", "weights", "masses", "options"):
+            digest.update(np.ascontiguousarray(getattr(self.targets, field)).tobytes())
+        return digest.hexdigest()[:16]
 
     def compiled(self, threads: int) -> Engine:
         """Make the engine, compiling its kernels or loading them from the cache."""
@@ -187,7 +233,13 @@ class Run:
     def _take_up(self, state: TrainingState) -> None:
         # They may refuse it: first, while nothing is changed.
         for callback, remembered in zip(self._remembering, state.callbacks, strict=False):
-            callback.set_state(remembered)
+            try:
+                callback.set_state(remembered)
+            except KeyError as error:
+                raise ValueError(
+                    f"callbacks must be as before to resume: {type(callback).__name__} does not "
+                    f"find its {error}"
+                ) from None
         self.model.load_state_dict(state.part("model"))
         self.epoch, self.engine.step = state.epoch, state.step
         places = self.model.places
@@ -209,7 +261,7 @@ class Run:
             epoch=self.epoch,
             step=self.engine.step,
             seed=self.seed,
-            run=self.settings(),
+            run=self.settings() | {"epochs": str(self.epochs)},
             schedule=dict(self.schedule_state),
             averaged=self.averaged,
             epochs=[asdict(record) for record in self.history.epochs],
@@ -227,7 +279,11 @@ class Run:
     @property
     def _remembering(self) -> list[Any]:
         """The callbacks that have a state."""
-        return [callback for callback in self.callbacks if hasattr(callback, "set_state")]
+        return [
+            callback
+            for callback in self.callbacks
+            if hasattr(callback, "set_state") and hasattr(callback, "state")
+        ]
 
     @property
     def _planes(self) -> int:
@@ -273,6 +329,7 @@ class Run:
             self.epochs,
             self.schedule_state,
         )
+        rates = _check_rates(rates, self.steps_per_epoch)
         try:
             totals = self.engine.train(
                 self.samples, self.targets, order, self.batch_size, rates, self._watch
@@ -280,10 +337,22 @@ class Run:
         except NonFiniteLossError as error:
             raise FloatingPointError(
                 f"the loss became NaN or infinite in epoch {self.epoch + 1}, step "
-                f"{error.step + 1}; the parameters are those before it; try a learning rate below "
-                f"{self.optimizer.lr:g}, or scale the input to about [0, 1]"
+                f"{error.step + 1}; the parameters are those before it; {self._remedy()}"
             ) from None
+        # An update after which no loss is measured would pass unseen.
+        if not np.isfinite(self.model.parameters).all():
+            raise FloatingPointError(
+                f"the parameters became NaN or infinite in the last step of epoch "
+                f"{self.epoch + 1}; {self._remedy()}"
+            )
         return totals, time.perf_counter() - start, float(rates[-1])
+
+    def _remedy(self) -> str:
+        lost = "" if np.isfinite(self.model.parameters).all() else "and are not finite either; "
+        return (
+            f"{lost}try a learning rate below {self.optimizer.lr:g}, or scale the input to about "
+            "[0, 1]"
+        )
 
     def _watch(self, totals: Totals) -> None:
         for callback in self.callbacks:
@@ -399,6 +468,20 @@ class Run:
             iteration_ended,
             self.epochs,
         )
+
+
+def _check_rates(rates: Any, steps: int) -> NDArray[np.float64]:
+    """What a schedule, of another's class perhaps, gives: a rate for each step."""
+    try:
+        array = np.asarray(rates, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"schedule must give numbers as rates, not {shown(rates)}") from None
+    if array.shape != (steps,) or not (np.isfinite(array) & (array >= 0)).all():
+        raise ValueError(
+            f"schedule must give a finite rate, 0 or more, for each of {steps} steps, not "
+            f"{shown(rates)}"
+        )
+    return array
 
 
 def _text_of(setting: Any) -> str:

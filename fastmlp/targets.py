@@ -55,6 +55,7 @@ def check_targets(
     class_weight: Any = None,
     prefix: str = "",
     counted: NDArray[np.int64] | None = None,
+    all_zero_allowed: bool = False,
 ) -> Targets:
     """Check targets and weights of ``count`` samples.
 
@@ -73,6 +74,8 @@ def check_targets(
         What names begin with in messages, such as "validation_data ".
     counted : ndarray of int (n,), optional
         Samples in which "balanced" counts the classes; all without.
+    all_zero_allowed : bool
+        Whether weights may be 0 throughout, as those of one batch of many may.
 
     Raises
     ------
@@ -92,6 +95,8 @@ def check_targets(
     seen = classes if classes is None or counted is None else classes[counted]
     factors = _check_class_weight(class_weight, seen, n_outputs, loss, dtype)
     weights = _check_sample_weight(sample_weight, count, dtype, f"{prefix}sample_weight")
+    if len(weights) and not weights.any() and not all_zero_allowed:
+        raise ValueError(f"{prefix}sample_weight must hold a number above 0: all are 0 in {dtype}")
     options = np.ones((2, n_outputs), dtype=dtype)
     options[0, 0] = loss.parameter
     kind = "rows" if not len(labels) else "smooth" if loss.parameter > 0 else "labels"
@@ -170,9 +175,7 @@ def _check_sample_weight(
     if (array < 0).any():
         where = int((array < 0).argmax())
         raise ValueError(f"{name} must be 0 or more: the value at [{where}] is {array[where]}")
-    weights = np.ascontiguousarray(array, dtype=dtype)
-    if not weights.any():
-        raise ValueError(f"{name} must hold a number above 0: all are 0")
+    weights: NDArray[Any] = np.ascontiguousarray(array, dtype=dtype)
     return weights
 
 
@@ -229,4 +232,7 @@ def _check_class_weight(
 def _number_of(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         raise TypeError(f"class_weight must hold numbers, not {shown(value)}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"class_weight must hold finite numbers, not {shown(value)}") from None

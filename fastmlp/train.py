@@ -134,6 +134,10 @@ def run(config: TrainConfig) -> int:
     except KeyboardInterrupt:  # perhaps in the midst of saving
         _save(model, config)
         return _interrupted(_what_is_left(config))
+    except (ArithmeticError, OSError):  # what was learned until then is worth having
+        with contextlib.suppress(ArithmeticError, OSError):
+            _save(model, config)
+        raise
     if stopping is not None and stopping.stopped_epoch is not None and not config.quiet:
         _say(
             f"stopped after epoch {stopping.stopped_epoch}: {stopping.monitor} has been best in "
@@ -189,12 +193,17 @@ def _check_outputs(config: TrainConfig) -> None:
     for flag, path in outputs.items():
         if path is not None:
             check_writable(Path(path), flag)
-    names = outputs | {"--data": config.data}
+    folders = {"--checkpoint": config.checkpoint, "--tensorboard": config.tensorboard}
+    for flag, path in folders.items():
+        if path is not None and (not path or (os.path.exists(path) and not os.path.isdir(path))):
+            raise ValueError(f"{flag} must name a folder, not {path!r}")
+    names = outputs | folders | {"--data": config.data}
     used = {flag: os.path.realpath(name) for flag, name in names.items() if name is not None}
     for one, other in itertools.combinations(used, 2):
         path = used[one]
-        if used[other] == path and (os.path.isfile(path) or not os.path.exists(path)):
-            raise ValueError(f"{one} and {other} must be different files, not both {names[one]}")
+        ordinary = os.path.isfile(path) or os.path.isdir(path) or not os.path.exists(path)
+        if used[other] == path and ordinary:
+            raise ValueError(f"{one} and {other} must be different, not both {names[one]}")
 
 
 def _implementation(config: TrainConfig) -> Any:

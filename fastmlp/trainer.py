@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,14 @@ from fastmlp.threads import threads_for
 if TYPE_CHECKING:
     from fastmlp.engine.engine import Engine
     from fastmlp.engine.team import Team
+    from fastmlp.inputs import Samples
+    from fastmlp.targets import Targets
 
 
 class Trainer:
     """A model and an optimiser, whose state lives as long as this does; a context manager.
+
+    Steps may come from any Python thread; one of them waits for the other.
 
     Parameters
     ----------
@@ -66,14 +71,15 @@ class Trainer:
             raise ValueError("optimizer LBFGS takes no single steps: use fit")
         self._seed = check_integer("seed", seed, 0)
         self._limits = [
-            check_limit("clip_norm", clip_norm),
-            check_limit("clip_value", clip_value),
-            check_limit("max_norm", max_norm),
+            check_limit("clip_norm", clip_norm, model.dtype),
+            check_limit("clip_value", clip_value, model.dtype),
+            check_limit("max_norm", max_norm, model.dtype),
         ]
         if clip_norm is not None and clip_value is not None:
             raise ValueError("clip_norm and clip_value cannot both be given: clip by one of them")
         self._threads = threads_for(threads)
         self._engine: Engine | None = None
+        self._lock = threading.Lock()
         # Teams alone: through an engine the finalizer would keep the model alive, and this.
         self._open: list[Team] = []
         weakref.finalize(self, _close, self._open)
@@ -124,7 +130,13 @@ class Trainer:
             If the loss is NaN or infinite; the model keeps its parameters.
         """
         rate = self.optimizer.lr if lr is None else check_number("lr", lr, 0)
-        samples, targets = labelled(self.model, x, y, sample_weight, class_weight)
+        samples, targets = labelled(
+            self.model, x, y, sample_weight, class_weight, all_zero_allowed=True
+        )
+        with self._lock:
+            return self._step(samples, targets, rate)
+
+    def _step(self, samples: Samples, targets: Targets, rate: float) -> Evaluation:
         engine = self._engine_for(samples.count)
         from fastmlp.engine.engine import NonFiniteLossError
 
@@ -160,6 +172,10 @@ class Trainer:
             old.team.close()
         self._engine, self._open[:] = engine, [engine.team]
         return engine
+
+
+_MAKING = threading.Lock()
+"""Held while a model gets its trainer."""
 
 
 def train_step(
@@ -201,21 +217,22 @@ def train_step(
         If the loss is NaN or infinite; the model keeps its parameters.
     """
     optimizer = SGD() if optimizer is None else optimizer
-    settings = (optimizer, seed, clip_norm, clip_value, max_norm, threads)
-    kept = getattr(model, "_trainer", None)
-    if kept is None or kept[0] != settings:
-        if kept is not None:
-            kept[1].close()
-        trainer = Trainer(
-            model,
-            optimizer,
-            seed=seed,
-            clip_norm=clip_norm,
-            clip_value=clip_value,
-            max_norm=max_norm,
-            threads=threads,
-        )
-        kept = model._trainer = (settings, trainer)
+    settings: dict[str, Any] = {
+        "seed": seed,
+        "clip_norm": clip_norm,
+        "clip_value": clip_value,
+        "max_norm": max_norm,
+        "threads": threads,
+    }
+    # By what they say: True is equal to 1, and is no seed.
+    key = repr((SGD() if optimizer is None else optimizer, settings))
+    with _MAKING:
+        kept = getattr(model, "_trainer", None)
+        if kept is None or kept[0] != key:
+            trainer = Trainer(model, optimizer, **settings)
+            if kept is not None:
+                kept[1].close()
+            kept = model._trainer = (key, trainer)
     evaluation: Evaluation = kept[1].step(
         x, y, sample_weight=sample_weight, class_weight=class_weight
     )

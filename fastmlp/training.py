@@ -163,25 +163,30 @@ def fit(
         max_seconds=None if max_seconds is None else check_number("max_seconds", max_seconds, 0),
         target_accuracy=check_target(target_accuracy, model, validation is not None),
         callbacks=check_callbacks(callbacks),
-        clip_norm=check_limit("clip_norm", clip_norm),
-        clip_value=check_limit("clip_value", clip_value),
-        max_norm=check_limit("max_norm", max_norm),
+        clip_norm=check_limit("clip_norm", clip_norm, model.dtype),
+        clip_value=check_limit("clip_value", clip_value, model.dtype),
+        max_norm=check_limit("max_norm", max_norm, model.dtype),
     )
     run.check_combinations()
     if resume is not None:
         run.check_resume(resume)
     run.fewer_threads = are_free(threads)
     threads = threads_for(threads, len(rows) * len(model.parameters))
-    check_needs(run.callbacks, validation is not None, run.metrics, resume)
-    start = time.perf_counter()
-    with in_another_thread(lambda: run.compiled(threads)) as engine:
-        run.history.compile_seconds = time.perf_counter() - start
-        run.begin(engine, resume)
-        try:
-            run.train()
-            run.history.state = run.state()
-        finally:
-            run.finish()
-    for callback in run.callbacks:
-        callback.on_train_end(model, run.history)
+    try:
+        check_needs(run.callbacks, validation is not None, run.metrics, resume)
+        start = time.perf_counter()
+        with in_another_thread(lambda: run.compiled(threads)) as engine:
+            run.history.compile_seconds = time.perf_counter() - start
+            run.begin(engine, resume)
+            try:
+                run.train()
+                run.history.state = run.state()
+            finally:
+                run.finish()
+        for callback in run.callbacks:
+            callback.on_train_end(model, run.history)
+    finally:
+        for callback in run.callbacks:
+            if hasattr(callback, "release"):
+                callback.release()
     return run.history

@@ -31,7 +31,13 @@ class Gradients(NamedTuple):
 
 
 def evaluate(
-    model: MLP, x: Any, y: Any, *, sample_weight: Any = None, threads: int | None = None
+    model: MLP,
+    x: Any,
+    y: Any,
+    *,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    threads: int | None = None,
 ) -> Evaluation:
     """Mean loss over all samples, and the share that is predicted right (None for regression).
 
@@ -40,14 +46,14 @@ def evaluate(
     x : (n_samples, n_features)
     y : (n_samples,) or (n_samples, n_outputs)
         What the model's loss takes.
-    sample_weight : (n_samples,), optional
-        What each sample counts in the mean loss; in the accuracy all count the same.
+    sample_weight, class_weight
+        As :func:`fit` has them, in the mean loss; in the accuracy all count the same.
     threads
         For the shared signature; has no effect here.
     """
     data = check_data(model, x, y, sample_weight)
     check_threads(threads)
-    of_all = score(model, data, ())
+    of_all = score(model, data, (), class_weight)
     return Evaluation(of_all.loss, of_all.accuracy)
 
 
@@ -90,12 +96,13 @@ class Score(NamedTuple):
     metrics: dict[str, float]
 
 
-def score(model: MLP, data: Data, metrics: Sequence[str]) -> Score:
-    """Evaluate the model as it predicts: by running statistics and without class weights."""
+def score(model: MLP, data: Data, metrics: Sequence[str], class_weight: Any = None) -> Score:
+    """Evaluate the model as it predicts: by running statistics."""
     loss, kind, K = model.loss, model.loss.kind, model.layers[-1]
     with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
         Z = model.logits(data.x)  # (n, n_outputs)
-        sums = measure(model, Z, data.T, data.weights, loss.check_class_weight(None, data.T, K))
+        c = loss.check_class_weight(class_weight, data.T, K)
+        sums = measure(model, Z, data.T, data.weights, c)
         outputs = loss.predict(Z).reshape(Z.shape) if kind == "real" else Z
         values = {
             name: sums.mean_loss if name == "loss" else measure_metric(name, data.T, outputs, kind)

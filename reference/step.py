@@ -123,6 +123,8 @@ class TrainingState:
         The arrays that were trained, by name; where an average was made, the model ends with that.
     epochs : list of Epoch
         The records of the epochs that are done.
+    settings : dict of str
+        What a training that goes on must have in common with this one.
     """
 
     epoch: int = 0
@@ -132,6 +134,7 @@ class TrainingState:
     schedule: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, Array] = field(default_factory=dict)
     epochs: list[Any] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import copy
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import is_dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -156,6 +157,10 @@ def fit(
         raise ValueError(
             f"averaging starts in epoch {averaging.start_epoch}, after epochs={epochs}"
         )
+    for name, monitoring in (("schedule", schedule), *((type(c).__name__, c) for c in callbacks)):
+        monitor = str(getattr(monitoring, "monitor", ""))
+        if monitor.endswith("_accuracy") and model.loss.kind == "real":
+            raise ValueError(f"{name} monitors {monitor}, which {model.loss.name} does not have")
     watch = Watch(model, callbacks, validation, metrics, max_seconds, target_accuracy)
     if isinstance(optimizer, LBFGS):
         _refuse_with_lbfgs(
@@ -168,6 +173,12 @@ def fit(
 
     plan = Plan(_check_optimizer(optimizer), c, limits, seed, averaging, augmentation)
     state = start(model, plan, {} if schedule is None else schedule.start())
+    state.settings = {
+        "seed": str(seed), "batch_size": str(rows_a_step), "shuffle": str(shuffle),
+        "optimizer": repr(plan.optimizer), "schedule": _text_of(schedule),
+        "limits": repr(limits), "averaging": repr(averaging), "augmentation": repr(augmentation),
+        "class_weight": repr(c.tolist()), "samples": str(n),
+    }  # fmt: skip
     if resume is not None:
         state = _resumed(model, resume, state)
         watch.history.epochs = list(state.epochs)
@@ -314,6 +325,9 @@ def _resumed(model: MLP, resume: Any, fresh: TrainingState) -> TrainingState:
     """
     if not isinstance(resume, TrainingState):
         raise TypeError(f"resume must be a TrainingState, got {shown(resume)}")
+    for name, value in fresh.settings.items():
+        if resume.settings[name] != value:
+            raise ValueError(f"{name} must be {resume.settings[name]} to resume, as before")
     for ours, theirs in zip(fresh.optimizer, resume.optimizer, strict=False):
         if {k: V.shape for k, V in ours.items()} != {k: V.shape for k, V in theirs.items()}:
             raise ValueError("resume must be the state of a training of this model and optimizer")
@@ -323,6 +337,11 @@ def _resumed(model: MLP, resume: Any, fresh: TrainingState) -> TrainingState:
         raise ValueError("resume must be the state of a training with the same averaging")
     model.load_state_dict(resume.parameters)
     return copy.deepcopy(resume)
+
+
+def _text_of(schedule: Any) -> str:
+    """``repr``; of an object of another's class its name, not its place in memory."""
+    return repr(schedule) if is_dataclass(schedule) else type(schedule).__qualname__
 
 
 def _check_optimizer(optimizer: Any) -> Optimizer:

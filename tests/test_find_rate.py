@@ -254,7 +254,7 @@ def test_wrong_data_and_models_are_refused(trainers):
     x, y = problem()
     with pytest.raises(ValueError, match=r"^x has 7 features"):
         find(x[:, :7], y)
-    with pytest.raises(ValueError, match=r"^y must have an item for each of 300 samples"):
+    with pytest.raises(ValueError, match=r"^y has 299 labels for 300 samples"):
         find(x, y[:-1])
     with pytest.raises(TypeError, match=r"^model must be a fastmlp\.MLP"):
         fastmlp.find_learning_rate("model", x, y)

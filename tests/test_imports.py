@@ -45,7 +45,7 @@ ROOMS = {
     ),
     "fastmlp.paths": (set(), {"platformdirs"}),
     "fastmlp.atomic": (set(), set()),
-    "fastmlp.checks": (set(), set()),
+    "fastmlp.checks": (set(), {"numpy"}),
     "fastmlp.augmentation": ({"fastmlp.checks"}, set()),
     "fastmlp.averaging": ({"fastmlp.checks"}, set()),
     "fastmlp.lbfgs": (set(), {"numpy", "scipy"}),

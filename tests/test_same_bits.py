@@ -177,8 +177,8 @@ def test_following_the_masks_changes_no_bit(batch_size, dtype, optimizer, monkey
 
 @pytest.mark.parametrize("threads", [2, 3, 9])
 def test_shares_of_the_first_layer_follow_the_non_zeros_and_cover_it(threads):
-    from fastmlp.engine.step import ROW_COST
     from fastmlp.arguments import labelled
+    from fastmlp.engine.step import ROW_COST
 
     layers = [100, 40, 5]
     x, y = problem(layers, 64, "float32")
