@@ -391,7 +391,7 @@ class Adagrad(Optimizer):
     def check_dtype(self, dtype: np.dtype[Any]) -> None:
         """An infinite accumulator, too, would stop all steps."""
         super().check_dtype(dtype)
-        if self.initial_accumulator > np.finfo(dtype).max:
+        if self.initial_accumulator > float(np.finfo(dtype).max):
             raise ValueError(
                 f"initial_accumulator must be finite in {dtype}, not {self.initial_accumulator:g}"
             )

@@ -577,3 +577,39 @@ def test_averages(api, kind, dtype):
         averaging=ours,
     )  # fmt: skip
     assert_same_arrays(model, average.module, dtype)
+
+
+# --- L-BFGS ---------------------------------------------------------------------------------------
+
+
+def test_lbfgs_ends_where_pytorchs_does(api):
+    """Softmax regression with weight decay has one minimum; line searches differ on the way."""
+    rng = np.random.default_rng(2)
+    x, y = rng.standard_normal((80, 6)), rng.integers(0, 3, 80)
+    model = api.MLP([6, 3], dtype="float64")
+    twin = nn.Linear(6, 3, dtype=torch.float64)
+    with torch.no_grad():
+        twin.weight.copy_(torch.tensor(model.weights[0].T.copy()))
+        twin.bias.zero_()
+    optimizer = torch.optim.LBFGS(
+        twin.parameters(),
+        max_iter=200,
+        tolerance_grad=1e-9,
+        tolerance_change=1e-14,
+        line_search_fn="strong_wolfe",
+    )
+
+    def objective():
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(twin(torch.tensor(x)), torch.tensor(y))
+        loss = loss + 0.05 * (twin.weight**2).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(objective)
+    settings = {"tolerance_grad": 1e-9, "tolerance_change": 0, "weight_decay": 0.1}
+    api.fit(model, x, y, epochs=200, optimizer=api.LBFGS(**settings))
+    np.testing.assert_allclose(model.weights[0], twin.weight.detach().numpy().T, atol=1e-6)
+    scores = api.evaluate(model, x, y)
+    exact = functional.cross_entropy(twin(torch.tensor(x)), torch.tensor(y)).item()
+    assert scores.loss == pytest.approx(exact, rel=1e-7)
