@@ -1,8 +1,8 @@
 """Subnormal numbers, below 1e-38 in float32, taken as zero while a thread trains.
 
 A processor takes some hundred cycles for a result that is one. The momentum of a pixel that is
-seldom not zero goes through them on its way to zero: an epoch of MNIST with momentum took four
-times as long with them. XLA's threads do the same.
+seldom not zero goes through them on its way to zero: an epoch of MNIST took 1.15 times as long with
+momentum, and 1.2 times with Adam, the update alone 1.3. XLA's threads do the same.
 """
 
 from __future__ import annotations
