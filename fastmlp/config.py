@@ -458,6 +458,9 @@ class TrainConfig:
     quiet: bool = _option(False, "output", "no progress", recorded=False)
 
     def __post_init__(self) -> None:
+        for key in FIELDS:
+            if getattr(self, key) == "":
+                raise ValueError(f"{flag_of(key)} must not be empty")
         name = self.optimizer.partition(":")[0]
         plain = create(self.optimizer, OPTIMIZERS)
         if name not in RATES and self.lr is not None:

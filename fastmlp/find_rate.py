@@ -115,6 +115,7 @@ def find_learning_rate(
     batch_size: int = 128,
     seed: int = 0,
     sample_weight: ArrayLike | None = None,
+    class_weight: Any = None,
     threads: int | None = None,
 ) -> RateCurve:
     """Train a copy of ``model`` for some steps, each at a higher learning rate than the last.
@@ -125,7 +126,7 @@ def find_learning_rate(
     ----------
     model : MLP
         Not changed.
-    x, y, optimizer, seed, sample_weight, threads
+    x, y, optimizer, seed, sample_weight, class_weight, threads
         As in `fit`, which draws the same batches from ``seed``. The optimizer's own rate, and a
         batch that is not full, are left out.
     lowest, highest : float, default 1e-6 and 10
@@ -156,11 +157,14 @@ def find_learning_rate(
     steps = check_integer("steps", steps, 2)
     batch_size = check_integer("batch_size", batch_size, 1)
     seed = check_integer("seed", seed, 0)
-    samples, _ = labelled(model, x, y, sample_weight)  # all of them, before the first step
+    # All of them, before the first step.
+    samples, checked = labelled(model, x, y, sample_weight, class_weight)
     # Cast once, not in every step; a sparse matrix gives its own rows.
     rows: Any = x.tocsr() if hasattr(x, "tocsr") else samples.arrays[0]
     targets = np.asarray(y)
-    weights = None if sample_weight is None else np.asarray(sample_weight)
+    # A class weight is in those of the samples, where each has one class.
+    weights = checked.weights if len(checked.weights) else None
+    of_outputs = checked.options[1] if (checked.options[1] != 1).any() else None
 
     rates = np.geomspace(lowest, highest, steps)
     losses: list[float] = []
@@ -173,7 +177,11 @@ def find_learning_rate(
             weight = None if weights is None else weights[batch]
             try:
                 loss = trainer.step(
-                    rows[batch], targets[batch], sample_weight=weight, lr=float(rate)
+                    rows[batch],
+                    targets[batch],
+                    sample_weight=weight,
+                    class_weight=of_outputs,
+                    lr=float(rate),
                 ).loss
             except FloatingPointError:
                 if step == 1:

@@ -65,8 +65,11 @@ class JSONLinesLog(Callback):
     def on_epoch_end(self, model: Any, record: Any) -> None:
         """Add the line."""
         # Opened for each: 30 us, and an exception in the training leaves no open file.
-        with open(self.path, "ab") as file:
-            file.write(json_lines([record]).encode())
+        try:
+            with open(self.path, "ab") as file:
+                file.write(json_lines([record]).encode())
+        except OSError as error:  # a full disk does not say of which file
+            raise OSError(error.errno, error.strerror, str(self.path)) from None
 
 
 def _epoch_of(line: bytes) -> float:

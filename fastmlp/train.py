@@ -43,7 +43,6 @@ from fastmlp.prepare import (
     split,
 )
 from fastmlp.result import profile_of, profile_table_of, result_of, table_of
-from fastmlp.state import TrainingState
 from fastmlp.threads import available_cores, in_another_thread, threads_for
 
 PROGRAM = "fastmlp.train"
@@ -107,7 +106,7 @@ def run(config: TrainConfig) -> int:
     model = network(implementation, data, config)
     arguments = fit_arguments(implementation, data, config, len(train[1]))
     if config.resume is not None:
-        arguments["resume"] = _state(config.resume, model)
+        arguments |= _state(config.resume, model)
     stopping = config.make_early_stopping(implementation)
     # The first: a checkpoint knows by its place whose memory it holds.
     callbacks = [stopping] if stopping is not None else []
@@ -156,6 +155,8 @@ def run(config: TrainConfig) -> int:
         load_seconds=load_seconds,
         train_seconds=train_seconds,
     )
+    if "resume" in arguments:
+        result["resumed_from_epoch"] = arguments["resume"].epoch
     table = table_of(result)
     if config.profile:
         result["profile"] = profile_of(result, history.phase_seconds, _fma_peak(config))
@@ -238,14 +239,20 @@ def _load(config: TrainConfig) -> Dataset:
     return data
 
 
-def _state(folder: str, model: Any) -> TrainingState:
-    """Where the newest good checkpoint of the folder stands, which must be one of such a model."""
+def _state(folder: str, model: Any) -> dict[str, Any]:
+    """``resume`` of fit: the newest good checkpoint of the folder, which must be of such a model.
+
+    Nothing, where the run was ended before its first one: it then begins anew.
+    """
     try:
         resumed = load_checkpoint(folder)
+    except FileNotFoundError:
+        _say(f"{folder} holds the settings of a run and no checkpoint yet: it begins anew")
+        return {}
     except ValueError as error:  # all are damaged
         raise DataError(f"--resume: {error}") from None
     check_same_network(model, resumed.model)
-    return resumed.state
+    return {"resume": resumed.state}
 
 
 class _SettingsFile(Callback):

@@ -33,11 +33,11 @@ class Spy(fastmlp.Trainer):
         self.is_open = False
         super().__exit__(*error)
 
-    def step(self, x, y, *, sample_weight=None, lr=None):
+    def step(self, x, y, *, sample_weight=None, class_weight=None, lr=None):
         assert self.is_open
         self.seen.append((x, y, sample_weight, lr))
         if self.scripted is None:
-            return super().step(x, y, sample_weight=sample_weight, lr=lr)
+            return super().step(x, y, sample_weight=sample_weight, class_weight=class_weight, lr=lr)
         loss = self.scripted(lr)
         if not math.isfinite(loss):
             raise FloatingPointError("the loss is not finite")

@@ -248,3 +248,27 @@ def test_a_log_of_a_run_that_goes_on_has_each_epoch_once(tmp_path):
     fastmlp.fit(model(), X, Y, epochs=4, resume=state, callbacks=[log])
     epochs = [line.split(",")[0] for line in path.read_text().splitlines()]
     assert epochs == [f'{{"epoch": {k}' for k in (1, 2, 3, 4)]
+
+
+def test_the_rate_is_looked_for_with_class_weights_as_fit_has_them():
+    for loss, y in (("cross_entropy", Y), (fastmlp.CrossEntropy(label_smoothing=0.1), Y)):
+        curves = []
+        for weights in (
+            {"class_weight": "balanced"},
+            {"class_weight": [1, 1, 1]},
+            {"class_weight": [1, 0, 5], "sample_weight": np.ones(60)},
+        ):
+            curve = fastmlp.find_learning_rate(
+                model(loss=loss), X, y, steps=5, batch_size=20, **weights
+            )
+            curves.append(curve.losses)
+        np.testing.assert_allclose(curves[0], curves[1], rtol=1e-6)  # 20 of each class
+        assert (np.abs(curves[2] - curves[1]) > 1e-3).all()
+
+
+@each
+def test_an_evaluation_can_weigh_the_classes(api):
+    network = model(api)
+    parts = [api.evaluate(network, X[k == Y], Y[k == Y]).loss for k in range(3)]
+    got = api.evaluate(network, X, Y, class_weight=[1, 0, 2])
+    assert got.loss == pytest.approx((parts[0] + 2 * parts[2]) / 3, rel=1e-5)

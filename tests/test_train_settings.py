@@ -639,16 +639,59 @@ def test_a_folder_of_another_run_is_not_written_to(checkpoints, data, command):
     assert_refused(done, 2, str(checkpoints), "another run")
 
 
-@pytest.mark.parametrize("place", ["absent", "empty", "only settings", "file"])
-def test_a_folder_without_checkpoints_is_one_line(checkpoints, command, tmp_path, place):
+@pytest.mark.parametrize("place", ["absent", "empty", "file"])
+def test_a_folder_without_checkpoints_is_one_line(command, tmp_path, place):
     folder = tmp_path / "run"
     if place == "file":
         folder.touch()
     elif place != "absent":
         folder.mkdir()
-    if place == "only settings":
-        (folder / "config.json").write_bytes((checkpoints / "config.json").read_bytes())
     assert_refused(command("--resume", folder), 1, str(folder), "checkpoint")
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(
+    checkpoints, command, tmp_path
+):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.json").write_bytes((checkpoints / "config.json").read_bytes())
+    status, _, err = command("--resume", folder)
+    assert status == 0
+    assert "holds the settings of a run and no checkpoint yet: it begins anew" in err
+    whole, again = (fastmlp.load_checkpoint(f).state.arrays for f in (checkpoints, folder))
+    for name, array in whole.items():
+        np.testing.assert_array_equal(again[name], array)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--checkpoint", "--save"),
+        ("--checkpoint", "--json"),
+        ("--tensorboard", "--log"),
+        ("--checkpoint", "--tensorboard"),
+    ],
+    ids=" ".join,
+)
+def test_no_two_outputs_have_one_place(data, command, tmp_path, flags):
+    place = tmp_path / "place"
+    done = command("--data", data["labels"], flags[0], place, flags[1], place)
+    assert_refused(done, 2, "must be different", *flags)
+    assert not place.exists()
+
+
+@pytest.mark.parametrize("flag", ["--checkpoint", "--augment", "--early-stopping", "--save"])
+def test_an_empty_text_is_refused(data, command, flag):
+    assert_refused(command("--data", data["labels"], f"{flag}="), 2, flag, "empty")
+
+
+def test_what_was_learned_before_a_divergence_is_saved(data, command, tmp_path):
+    path = tmp_path / "model.safetensors"
+    options = ("--optimizer", "adam", "--schedule", "exponential:gamma=1e4", "--epochs", 60)
+    status, _, err = command("--data", data["labels"], *options, "--save", path)
+    assert status == 1
+    assert "NaN or infinite" in err
+    assert path.exists() == ("not finite either" not in err and "last step" not in err)
 
 
 def copy_damaged(source, target, damaged):
