@@ -164,7 +164,7 @@ class Run:
 
         Cosine, linear and one-cycle end with the last epoch.
         """
-        steps, epochs = np.arange(1, state.step + 1), int(state.run["epochs"])
+        steps, epochs = np.arange(1, state.step + 1), int(state.run.get("epochs", self.epochs))
         if epochs == self.epochs or not len(steps):
             return
         before, now = (

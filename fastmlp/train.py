@@ -133,7 +133,7 @@ def run(config: TrainConfig) -> int:
     except KeyboardInterrupt:  # perhaps in the midst of saving
         _save(model, config)
         return _interrupted(_what_is_left(config))
-    except (ArithmeticError, OSError):  # what was learned until then is worth having
+    except OSError:  # a log that cannot be written: what was learned until then is worth having
         with contextlib.suppress(ArithmeticError, OSError):
             _save(model, config)
         raise
