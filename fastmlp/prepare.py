@@ -80,23 +80,17 @@ def network(package: Any, data: Dataset, config: TrainConfig) -> Any:
     """The untrained network, of either engine."""
     n_outputs = _n_outputs(data, config.make("loss"))
     layers = [data.x_train.shape[1], *config.hidden, n_outputs]
-    # What is the default need not be said.
-    names = ("norm", "dropout", "input_dropout")
-    settings = {
-        name: getattr(config, name)
-        for name in names
-        if getattr(config, name) != FIELDS[name].default
-    }
-    if config.loss != "cross_entropy":
-        settings["loss"] = config.make("loss", package)
     try:
         return package.MLP(
             layers,
             activation=config.activation,
+            loss=config.make("loss", package),
+            norm=config.norm,
+            dropout=config.dropout,
+            input_dropout=config.input_dropout,
             init=config.init,
             dtype=config.dtype,
             seed=config.seed,
-            **settings,
         )
     except (MemoryError, ValueError, OverflowError) as error:
         # Every value was checked with its flag: what is left are sizes beyond the memory.

@@ -74,6 +74,8 @@ class Run:
 
     def check_combinations(self) -> None:
         """ValueError for settings of which each is allowed, but not together."""
+        if isinstance(self.optimizer, LBFGS):
+            self._check_lbfgs()
         validated = self.validation is not None
         for monitoring in (self.schedule, *self.callbacks):
             monitor = getattr(monitoring, "monitor", "")
@@ -90,6 +92,9 @@ class Run:
             )
         if hasattr(self.schedule, "check"):
             self.schedule.check(self.epochs, self.steps_per_epoch, validated)
+        if self.epochs:  # what depends on the optimiser's rate, too, is refused here
+            first = np.array([1]), self.steps_per_epoch, self.epochs, self.schedule_state
+            _check_rates(self.schedule.rates(self.optimizer.lr, *first), 1)
         if self.clip_norm is not None and self.clip_value is not None:
             raise ValueError("clip_norm and clip_value cannot both be given: clip by one of them")
         if self.augmentation is not None and (self.augmentation.n_features != self.model.layers[0]):
@@ -108,8 +113,6 @@ class Run:
                 f"averaging starts in epoch {self.averaging.start_epoch}, after the last of "
                 f"{self.epochs}"
             )
-        if isinstance(self.optimizer, LBFGS):
-            self._check_lbfgs()
 
     def _check_lbfgs(self) -> None:
         dropped = bool(np.any(self.model.dropout)) or self.model.input_dropout > 0

@@ -107,6 +107,18 @@ def test_what_a_schedule_of_ones_own_gives_is_checked(rates):
     )
 
 
+def test_a_schedule_whose_minimum_is_above_the_rate_is_refused_before_anyone_hears_of_training():
+    class Listener(fastmlp.Callback):
+        def on_train_begin(self, *_):
+            raise AssertionError
+
+    network = model()
+    settings = {"schedule": fastmlp.Cosine(minimum=0.5), "callbacks": [Listener()]}
+    assert_refused(
+        network, lambda: fastmlp.fit(network, X, Y, epochs=4, **settings), "minimum must be"
+    )
+
+
 @each
 def test_a_run_goes_on_with_the_settings_it_had(api):
     network = model(api)

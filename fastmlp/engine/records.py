@@ -92,15 +92,15 @@ _JOB_FIELDS = (
     "weights",  # (n_weights,) of the samples
     "masses",  # (n_masses,): what they count in the mean
     "options",  # (2, option_stride), see `losses`
-    "settings",  # see SETTINGS
+    "settings",  # what parts of a step are set to, see above
     "augment_settings",  # float64 (augment_columns,), see `augment`
     "augment_scratch",  # float64: augment_items for each thread
-    "numbers",  # int64 (threads, NUMBERS), see `step.NUMBERS`
+    "numbers",  # int64 (threads, NUMBERS), see above
     "row_norms",  # sum of squares of each row of the gradients
     "order",  # int64 (rows,): the samples, in the order of the epoch
     "out",  # (rows, n_out): what PREDICT writes
     "cells",  # int64, see `sync`
-    "shares",  # int64 (threads + 1,): see `step.shares_of`
+    "shares",  # int64 (threads + 1,): see `access.shares_of`
     "progress",  # float64 (PROGRESS_ITEMS,)
     "clocks",  # int64 (threads, PHASES)
     # Sizes of these.
