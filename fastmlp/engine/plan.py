@@ -98,9 +98,10 @@ class Workspace:
             "one": np.ones(1, dtype=dtype),
             "shares": np.zeros(threads + 1, dtype=integers),
             "settings": np.zeros(FIRST_LAYER + len(places), dtype=dtype),
-            "options": aligned_zeros(2 * option_stride, dtype),
+            "options": aligned_zeros(4 * option_stride, dtype),
             "numbers": aligned_zeros(threads * NUMBERS, integers),
             "row_norms": aligned_zeros(sum(place.rows for place in places), dtype),
+            "weight_squares": aligned_zeros(sum(place.n_in for place in places), dtype),
             "progress": np.zeros(PROGRESS_ITEMS),
             "clocks": aligned_zeros(threads * PHASES, integers),
         }
