@@ -73,6 +73,7 @@ class Run:
         self.schedule_state = self.schedule.start()
         self.mean: NDArray[Any] | None = None  # of the parameters, by SWA; EMA's is the engine's
         self.stopped = False
+        self.passes: list[NDArray[np.float64]] = []  # seconds by thread and phase, by epoch
         self.minimum: Any = None  # scipy's result, of L-BFGS
         self.own: NDArray[Any] | None = None  # the parameters, while the model holds their average
 
@@ -387,8 +388,7 @@ class Run:
     def _end_epoch(self, totals: Totals, seconds: float, rate: float) -> bool:
         """Validate, record, ask the callbacks; whether training ends."""
         self.epoch += 1
-        for phase, spent in _phase_seconds(self.engine).items():
-            self.history.phase_seconds[phase] += spent
+        self.passes.append(self.engine.phase_seconds())
         self._add_to_average()
         with _average_in_place(self):
             scores, measured = self._validate()
@@ -448,7 +448,9 @@ class Run:
         return self.engine.average if isinstance(self.averaging, EMA) else self.mean
 
     def finish(self) -> None:
-        """Leave the averaged parameters in the model."""
+        """Leave the averaged parameters in the model, and the seconds of each phase."""
+        if self.passes:
+            self.history.phase_seconds = _phase_seconds(self.passes)
         mean = self._average()
         if mean is not None:
             self.model.parameters[...] = mean
@@ -531,13 +533,14 @@ def _average_in_place(run: Run) -> Iterator[None]:
         run.own = None
 
 
-def _phase_seconds(engine: Engine) -> dict[str, float]:
-    """Seconds of the engine's last job in each phase, the mean over the threads that took part."""
+def _phase_seconds(passes: list[NDArray[np.float64]]) -> dict[str, float]:
+    """Seconds of all ``passes`` in each phase, the mean over the threads that took part."""
     from fastmlp.engine.records import BACKWARD, FORWARD, GATHER, HEAD, UPDATE, WAIT
 
     columns = (GATHER, FORWARD, HEAD, BACKWARD, UPDATE, WAIT)
-    seconds = engine.phase_seconds()[:, columns]
-    each = seconds.sum(axis=1)
+    seconds = np.array(passes)[:, :, columns]
+    each = seconds.sum(axis=2)
+    total = each.sum(axis=1)
     # Those that take part do so for the whole time; others have had no part, or a short one.
-    means = seconds.sum(axis=0) * (each.max() / each.sum() if each.any() else 0.0)
-    return dict(zip(PHASES, means.tolist(), strict=True))
+    share = np.divide(each.max(axis=1), total, out=np.zeros_like(total), where=total > 0)
+    return dict(zip(PHASES, (seconds.sum(axis=1).T @ share).tolist(), strict=True))

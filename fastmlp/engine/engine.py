@@ -233,10 +233,9 @@ class Engine:
         job = self.workspace.job
         settings = settings_of(augmentation)
         job.augment_columns = settings.shape[1]
-        job.augment_items = -(-scratch_items(settings) // records.LINE_ITEMS) * records.LINE_ITEMS
-        scratch = aligned_zeros(
-            threads * int(self.workspace.jobs["augment_items"][0]), np.dtype(np.float64)
-        )
+        items = -(-scratch_items(settings) // records.LINE_ITEMS) * records.LINE_ITEMS
+        scratch = aligned_zeros(threads * items, np.dtype(np.float64))
+        job.augment_items = items
         job.augment_settings, job.augment_scratch = settings.ctypes.data, scratch.ctypes.data
         job.augment = address(augment, augment_arguments, self.model.dtype)
         job.change_images = self.workspace.extra(extras.change_images)
@@ -286,10 +285,10 @@ class Engine:
             done = self._choose_threads(samples, targets, order, batch_size, rates)
         arguments = samples, targets, order[done:], batch_size
         rates = rates[done // batch_size :] if len(rates) > 1 else rates
-        self._trace(done // batch_size)
+        self._trace_from(done // batch_size)
         return self._run(records.TRAIN, *arguments, rates=rates, watch=watch, resumed=done > 0)
 
-    def _trace(self, first: int) -> None:
+    def _trace_from(self, first: int) -> None:
         """The next job's steps are those of `trace` from ``first`` on."""
         rest = self.trace[first:]
         self.workspace.job.trace, self.workspace.job.n_steps = rest.ctypes.data, len(rest)
@@ -321,7 +320,7 @@ class Engine:
             before = int(self._clocks[0].sum()) if k else 0
             part = order[k * count : (k + 1) * count]
             some = rates[k * steps : (k + 1) * steps] if len(rates) > 1 else rates
-            self._trace(k * steps)
+            self._trace_from(k * steps)
             self._run(records.TRAIN, samples, targets, part, batch_size, rates=some, resumed=k > 0)
             ticks[threads].append(int(self._clocks[0].sum()) - before)
         self.workspace.use(min(candidates, key=lambda threads: min(ticks[threads])))
@@ -421,7 +420,7 @@ class Engine:
         self.team.run(
             self._call,
             lambda: watch(self._totals()) if watch else None,
-            int(self.workspace.jobs["threads"][0]),
+            self.workspace.threads,
             brief=len(order) * len(self.model.parameters) < BRIEF_PRODUCTS,
         )
         self._seconds += time.perf_counter() - start
@@ -462,10 +461,7 @@ class Engine:
                     batches = masses_of_batches(targets, order, batch_size)
                     hyper = penalised(hyper, self.penalty, batches, len(self.model.places))
                 hyper = hyper.astype(dtype)
-        job.groups = hyper.shape[1]
-        apart = int(hyper.shape[1] > 1)
-        for l, layer in enumerate(self.workspace.layers.view(np.recarray)):
-            layer.W_group, layer.other_group = 2 * l * apart, (2 * l + 1) * apart
+        self.workspace.use_groups(hyper.shape[1])
         self._hyper = np.ascontiguousarray(hyper.reshape(-1, HYPERPARAMETERS))
         job.first_step = self.step + 1
         if mode != records.TRAIN:

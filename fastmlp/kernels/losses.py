@@ -4,9 +4,9 @@ Every head has the same arguments: ``Z`` (rows, n_outputs) logits; ``labels`` (n
 whole data set or ``targets`` (n_samples, n_outputs), whichever it needs; ``weights`` (1, n_samples)
 of the samples, or (1, 0) for ones; ``order``, of which ``order[first + r]`` is the sample in row r;
 ``D`` where the result goes, its padding too; ``scores`` (2, rows): weighted loss and hit (1 or 0)
-of each row; ``options`` (4, n): the loss's parameter (label smoothing, delta) at [0, 0], in row 1 the
-weights c of classes or outputs, in rows 2 and 3 the least and the largest loss of a label, of each
-output where it is binary, which its gradient does not heed; ``scale`` of the gradient.
+of each row; ``options`` (4, n): the loss's parameter (label smoothing, delta) at [0, 0], in row 1
+the weights c of classes or outputs, in rows 2 and 3 the least and the largest loss of a label (of
+each output where it is binary), which its gradient does not heed; ``scale`` of the gradient.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,6 @@ from fastmlp.sklearn.network import (
 )
 from fastmlp.sklearn.parameters import (
     CONSTRAINTS,
-    STOCHASTIC,
     check_additions,
     is_lbfgs,
     threads_of,
@@ -61,10 +61,10 @@ class Labelled(NamedTuple):
     constants: NDArray[np.float64] | None = None
 
 
-class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):
+class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     """Base of both estimators; see there."""
 
-    _parameter_constraints = CONSTRAINTS
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
     # What each of them says.
 
@@ -164,13 +164,13 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):
         y: Any,
         sample_weight: Any,
         evaluation: tuple[Any, Any, Any] = (None, None, None),
-        watching: list[Callback] | None = None,
+        watching: Sequence[Callback] = (),
         incremental: bool = False,
     ) -> Any:
         """Train; ``watching`` are callbacks beside those of the user."""
         hidden = layer_sizes(self)
         check_additions(self, incremental)
-        callbacks = [*(watching or ()), *check_callbacks(self.callbacks)]
+        callbacks = [*watching, *check_callbacks(self.callbacks)]
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._check_xy(X, y, incremental, reset=first)
         if sample_weight is not None:
@@ -419,8 +419,8 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):
                     callback.release()
         self._engine = engine if keep else None
         if run.validation is not None:
-            losses = [record.val_loss for record in run.history.epochs]
-            self.validation_loss_curve_ = (self.validation_loss_curve_ or []) + losses
+            losses = run.history.to_dict()["val_loss"]
+            self.validation_loss_curve_ = [*(self.validation_loss_curve_ or []), *losses]
 
     # The fitted network.
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from fastmlp.callbacks import Callback
 
+__all__ = ["CallbackSupportMixin", "TaskPerEpoch", "with_callbacks"]
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:
