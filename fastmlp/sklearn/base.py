@@ -34,6 +34,7 @@ from fastmlp.sklearn.network import (
 )
 from fastmlp.sklearn.parameters import (
     CONSTRAINTS,
+    STOCHASTIC,
     check_additions,
     is_lbfgs,
     threads_of,
@@ -151,7 +152,7 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
         return self
 
     def _check_solver(self) -> bool:
-        if is_lbfgs(self):
+        if is_lbfgs(self) or self.solver not in STOCHASTIC:
             raise AttributeError(
                 "partial_fit is only available for stochastic optimizers."
                 f" {self.solver} is not stochastic."
@@ -202,7 +203,7 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
         # scipy's L-BFGS-B works in float64, and so do scikit-learn's estimators with it.
         wide = is_lbfgs(self) and self.dtype is None
         network = make_network(self, layers, np.dtype("float64" if wide else self.dtype or dtype))
-        draw_parameters(self, network, self._random_state)
+        draw_parameters(self, network, self._random_state, dtype)
         self.validation_loss_curve_: list[float] | None = None
         if not is_lbfgs(self):
             self.loss_curve_: list[float] = []
@@ -297,7 +298,7 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
         else:
             if not incremental and self.n_iter_ == self.max_iter and not monitor.stalled:
                 warnings.warn(
-                    f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the"
+                    f"Stochastic Optimizer: Maximum iterations ({self.max_iter:d}) reached and the"
                     " optimization hasn't converged yet.",
                     ConvergenceWarning,
                     stacklevel=4,

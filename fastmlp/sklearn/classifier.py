@@ -10,7 +10,7 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -287,10 +287,29 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):  # type: ignore[
     def _all_weights(self, y: NDArray[Any], sample_weight: Any) -> Any:
         if self.class_weight is None:
             return sample_weight
-        binary = y.ndim == 2 and y.shape[1] == 1
-        labels = y if y.ndim == 2 and not binary else self.classes_[y.ravel().astype(np.intp)]
-        factors = compute_sample_weight(self.class_weight, labels)
+        if y.ndim == 2 and y.shape[1] > 1:
+            factors = compute_sample_weight(self.class_weight, y)
+        else:
+            factors = self._weights_by_class(y.ravel().astype(np.intp), sample_weight)
         return factors if sample_weight is None else factors * sample_weight
+
+    def _weights_by_class(self, places: NDArray[np.intp], sample_weight: Any) -> NDArray[Any]:
+        """Weight of the class of each sample; "balanced" counts those that have a weight."""
+        if isinstance(self.class_weight, list):
+            raise ValueError("class_weight must be a dict or 'balanced' for one label, not a list")
+        factors, present = np.ones(len(self.classes_)), np.arange(len(self.classes_))
+        counted, weights = places, sample_weight
+        if self.class_weight == "balanced":
+            if sample_weight is not None:
+                counted, weights = places[sample_weight > 0], sample_weight[sample_weight > 0]
+            present = np.unique(counted)
+        factors[present] = compute_class_weight(
+            self.class_weight,
+            classes=self.classes_[present],
+            y=self.classes_[counted],
+            sample_weight=weights,
+        )
+        return factors[places]
 
     def _label(self, samples: Samples, y: Any, weights: Any, dtype: np.dtype[Any]) -> Labelled:
         eps = float(np.finfo(dtype).eps)

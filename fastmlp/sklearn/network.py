@@ -25,6 +25,7 @@ def make_network(estimator: Any, layers: Sequence[int], dtype: np.dtype[Any]) ->
         dropout=estimator.dropout,
         init="zeros",
         dtype=dtype,
+        uint8_scale=1.0,
     )
     estimator._network, estimator._network_key = network, key
     estimator.coefs_, estimator.intercepts_ = list(network.weights), list(network.biases)
@@ -58,18 +59,19 @@ def network_of(estimator: Any, adopt: bool = False) -> MLP:
     return network
 
 
-def draw_parameters(estimator: Any, network: MLP, random_state: Any) -> None:
+def draw_parameters(estimator: Any, network: MLP, random_state: Any, dtype: np.dtype[Any]) -> None:
     """Initial weights and biases, uniform within +-sqrt(c / (n_in + n_out)).
 
-    c = 6, with the logistic function 2 (Glorot and Bengio, 2010), in scikit-learn's order of draws.
+    c = 6, with the logistic function 2 (Glorot and Bengio, 2010), in scikit-learn's order of draws,
+    and rounded to ``dtype``, that of X, where L-BFGS then goes on in float64.
     """
     activations = (*network.activations, network.activations[-1] if network.activations else "relu")
     if isinstance(estimator.activation, str):  # which counts without hidden layers, too
         activations = (_names(estimator.activation),) * len(activations)
     for W, b, activation in zip(network.weights, network.biases, activations, strict=True):
         bound = np.sqrt((2.0 if activation == "sigmoid" else 6.0) / sum(W.shape))
-        W[...] = random_state.uniform(-bound, bound, W.shape)
-        b[...] = random_state.uniform(-bound, bound, b.shape)
+        W[...] = random_state.uniform(-bound, bound, W.shape).astype(dtype)
+        b[...] = random_state.uniform(-bound, bound, b.shape).astype(dtype)
 
 
 def _key(estimator: Any, layers: Sequence[int], dtype: np.dtype[Any]) -> tuple[Any, ...]:

@@ -11,7 +11,6 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, validate_data
 
 from fastmlp.inputs import Samples
@@ -233,6 +232,10 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):  # type: ignore[mi
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        if hasattr(y, "tocsr") or y.dtype.kind not in "uifb":
+            raise TypeError(
+                f"y must be a dense array of real numbers, not {type(y).__name__} of {y.dtype}"
+            )
         return X, y.reshape(len(y), -1)
 
     def _check_evaluated(self, y: Any) -> Any:
@@ -264,10 +267,11 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):  # type: ignore[mi
     def _score_outputs(self, outputs: NDArray[Any], y: NDArray[Any], weights: Any) -> float:
         return float(r2_score(y, outputs, sample_weight=weights))
 
-    @available_if(lambda est: est._check_solver())  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
         """Update the model with a single iteration over the given data.
+
+        With ``solver="lbfgs"`` with up to ``max_iter`` of them, as scikit-learn's.
 
         Parameters
         ----------
