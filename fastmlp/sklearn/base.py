@@ -200,10 +200,7 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(layers)
         self.out_activation_ = self._out_activation()
-        # scipy's L-BFGS-B works in float64, and so do scikit-learn's estimators with it.
-        wide = is_lbfgs(self) and self.dtype is None
-        network = make_network(self, layers, np.dtype("float64" if wide else self.dtype or dtype))
-        draw_parameters(self, network, self._random_state, dtype)
+        draw_parameters(self, make_network(self, layers, dtype), self._random_state)
         self.validation_loss_curve_: list[float] | None = None
         if not is_lbfgs(self):
             self.loss_curve_: list[float] = []

@@ -59,19 +59,17 @@ def network_of(estimator: Any, adopt: bool = False) -> MLP:
     return network
 
 
-def draw_parameters(estimator: Any, network: MLP, random_state: Any, dtype: np.dtype[Any]) -> None:
+def draw_parameters(estimator: Any, network: MLP, random_state: Any) -> None:
     """Initial weights and biases, uniform within +-sqrt(c / (n_in + n_out)).
 
-    c = 6, with the logistic function 2 (Glorot and Bengio, 2010), in scikit-learn's order of draws,
-    and rounded to ``dtype``, that of X, where L-BFGS then goes on in float64.
-    """
+    c = 6, with the logistic function 2 (Glorot and Bengio, 2010), in scikit-learn's order of draws.
     activations = (*network.activations, network.activations[-1] if network.activations else "relu")
     if isinstance(estimator.activation, str):  # which counts without hidden layers, too
         activations = (_names(estimator.activation),) * len(activations)
     for W, b, activation in zip(network.weights, network.biases, activations, strict=True):
         bound = np.sqrt((2.0 if activation == "sigmoid" else 6.0) / sum(W.shape))
-        W[...] = random_state.uniform(-bound, bound, W.shape).astype(dtype)
-        b[...] = random_state.uniform(-bound, bound, b.shape).astype(dtype)
+        W[...] = random_state.uniform(-bound, bound, W.shape)
+        b[...] = random_state.uniform(-bound, bound, b.shape)
 
 
 def _key(estimator: Any, layers: Sequence[int], dtype: np.dtype[Any]) -> tuple[Any, ...]:

@@ -95,7 +95,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):  # type: ignore[mi
         Threads that compute; by default all cores that the process may use, or
         ``FASTMLP_NUM_THREADS``, or ``OMP_NUM_THREADS``. The result is the same bits for any number.
     dtype : {'float32', 'float64'}, default=None
-        To compute in; None takes that of X, with L-BFGS float64.
+        To compute in; None takes that of X.
     max_seconds : float, default=None
         Training ends with the first epoch after which so much time has gone by.
 
