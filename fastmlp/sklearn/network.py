@@ -63,6 +63,7 @@ def draw_parameters(estimator: Any, network: MLP, random_state: Any) -> None:
     """Initial weights and biases, uniform within +-sqrt(c / (n_in + n_out)).
 
     c = 6, with the logistic function 2 (Glorot and Bengio, 2010), in scikit-learn's order of draws.
+    """
     activations = (*network.activations, network.activations[-1] if network.activations else "relu")
     if isinstance(estimator.activation, str):  # which counts without hidden layers, too
         activations = (_names(estimator.activation),) * len(activations)
