@@ -28,6 +28,7 @@ from fastmlp.optimizers import LBFGS, Optimizer
 from fastmlp.schedules import Constant, Schedule
 from fastmlp.state import TrainingState
 from fastmlp.targets import Targets
+from fastmlp.threads import counted_training, trainings_at_once
 
 if TYPE_CHECKING:
     from fastmlp.engine.engine import Engine, Totals
@@ -311,11 +312,14 @@ class Run:
             return
         if self._had_ended():
             return
-        while self.epoch < self.epochs:
-            for callback in self.callbacks:
-                callback.on_epoch_begin(self.model, self.epoch + 1)
-            if self._end_epoch(*self._pass()):
-                break
+        with counted_training():
+            while self.epoch < self.epochs:
+                for callback in self.callbacks:
+                    callback.on_epoch_begin(self.model, self.epoch + 1)
+                if self.fewer_threads:
+                    self.engine.share_cores(trainings_at_once())
+                if self._end_epoch(*self._pass()):
+                    break
 
     def _had_ended(self) -> bool:
         """Whether the run that this one goes on from came to its end before its last epoch."""

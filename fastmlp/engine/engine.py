@@ -196,6 +196,7 @@ class Engine:
         self.model = model
         self.rows = rows
         self._fewer = fewer
+        self._preferred = self._most = threads
         self.optimizer = optimizer
         self.workspace = Workspace(
             model.places,
@@ -280,6 +281,7 @@ class Engine:
         if batch_size > self.workspace.chunk_rows:
             self._need_gradients()
         self.trace = np.zeros((-(-len(order) // batch_size), records.TRACE_ITEMS))
+        self.workspace.use(min(self._preferred, self._most))
         done = 0
         if self._fewer and batch_size * len(self.model.parameters) < PROBED_PRODUCTS:
             done = self._choose_threads(samples, targets, order, batch_size, rates)
@@ -287,6 +289,10 @@ class Engine:
         rates = rates[done // batch_size :] if len(rates) > 1 else rates
         self._trace_from(done // batch_size)
         return self._run(records.TRAIN, *arguments, rates=rates, watch=watch, resumed=done > 0)
+
+    def share_cores(self, trainings: int) -> None:
+        """Let `train` use no more than its part of the threads, of ``trainings`` at once."""
+        self._most = max(1, self.team.threads // trainings)
 
     def _trace_from(self, first: int) -> None:
         """The next job's steps are those of `trace` from ``first`` on."""
@@ -305,7 +311,7 @@ class Engine:
 
         The steps are taken as they would have been: their bits do not depend on the threads.
         """
-        most = self.team.threads
+        most = self._most
         candidates = [2**k for k in range(most.bit_length()) if 2**k < most] + [most]
         segments = PROBE_ROUNDS * len(candidates)
         steps = min(PROBE_STEPS, len(order) // batch_size // (2 * segments))
@@ -323,7 +329,8 @@ class Engine:
             self._trace_from(k * steps)
             self._run(records.TRAIN, samples, targets, part, batch_size, rates=some, resumed=k > 0)
             ticks[threads].append(int(self._clocks[0].sum()) - before)
-        self.workspace.use(min(candidates, key=lambda threads: min(ticks[threads])))
+        self._preferred = min(candidates, key=lambda threads: min(ticks[threads]))
+        self.workspace.use(self._preferred)
         return segments * count
 
     def gradients_of(
