@@ -118,6 +118,8 @@ def outcomes(estimator):
     found = {}
     for result in results:
         name = result["check_name"]
+        if name in WEIGHT_CHECKS:
+            continue  # scikit-learn runs them with other settings for its own estimators
         outcome = result["status"], type(result["exception"]).__name__
         found[name, before[name]] = outcome
         before[name] += 1
