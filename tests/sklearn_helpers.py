@@ -9,6 +9,7 @@ import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse
 from sklearn import neural_network
 from sklearn.datasets import load_digits, load_iris, make_multilabel_classification
 
@@ -70,7 +71,7 @@ class Watched(NamedTuple):
     printed: str
 
 
-def watch(action: Any, *arguments: Any) -> Watched:
+def watch(action: Any, *arguments: Any, **more: Any) -> Watched:
     """Call, and keep what is raised, warned of and printed.
 
     RuntimeWarning is NumPy's own, of an overflow in an array: compiled loops have none.
@@ -80,7 +81,7 @@ def watch(action: Any, *arguments: Any) -> Watched:
     with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stdout(printed):
         warnings.simplefilter("always")
         try:
-            action(*arguments)
+            action(*arguments, **more)
         except Exception as raised:
             error = (type(raised), re.sub(r"\{(.+?)\}", in_order, str(raised)))
     seen = [(w.category, str(w.message)) for w in caught if w.category is not RuntimeWarning]
@@ -97,6 +98,8 @@ PREDICTIONS = ("predict", "predict_proba", "predict_log_proba")
 
 def assert_same(ours: Any, theirs: Any, what: str, rtol: float, atol: float = 0.0) -> None:
     """Equal type of container, shape, dtype and, to the tolerance, values."""
+    if scipy.sparse.issparse(theirs):
+        ours, theirs = ours.toarray(), theirs.toarray()
     if isinstance(theirs, (list, tuple)):
         assert isinstance(ours, type(theirs)), what
         assert len(ours) == len(theirs), what
