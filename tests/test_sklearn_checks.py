@@ -102,11 +102,10 @@ def test_dropout_and_float32_pass_all_but_the_checks_of_weights(estimator):
 def test_early_stopping_fails_only_the_checks_that_scikit_learns_own_fails(pair):
     settings = {"early_stopping": True, "max_iter": 50, "learning_rate_init": 0.01}
     ours, theirs = (outcomes(estimator(**settings)) for estimator in pair)
-    more = {check: ours.pop(check) for check in ours.keys() - theirs.keys()}
-    assert ours == theirs
-    assert len(ours) > 40
-    assert {name for name, _ in more} <= {"check_class_weight_classifiers"}
-    assert all(outcome == ("passed", "NoneType") for outcome in more.values())
+    # One check is of class_weight, which theirs has not: the few rows held out decide nothing.
+    assert {name for name, _ in ours.keys() - theirs.keys()} <= {"check_class_weight_classifiers"}
+    assert {check: ours[check] for check in theirs} == theirs
+    assert len(theirs) > 40
 
 
 def outcomes(estimator):
