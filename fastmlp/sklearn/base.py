@@ -177,11 +177,11 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
         self.n_outputs_ = self._n_outputs(y)
+        weights = self._all_weights(y, sample_weight)
         self._random_state = check_random_state(self.random_state)
         if first:
             self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
         model = network_of(self, adopt=True)
-        weights = self._all_weights(y, sample_weight)
         data = self._label(self._samples(X, model), y, weights, model.dtype)
         held = self._evaluation_set(evaluation, model)
         if is_lbfgs(self):

@@ -309,6 +309,8 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):  # type: ignore[
             y=self.classes_[counted],
             sample_weight=weights,
         )
+        if (factors < 0).any():
+            raise ValueError(f"class_weight must hold numbers of 0 or more, not {factors.min():g}")
         return factors[places]
 
     def _label(self, samples: Samples, y: Any, weights: Any, dtype: np.dtype[Any]) -> Labelled:

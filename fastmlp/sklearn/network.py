@@ -91,7 +91,7 @@ def _activation_of(estimator: Any) -> Any:
 
 def _names(activation: Any) -> Any:
     """scikit-learn's names as fastmlp's."""
-    if isinstance(activation, str):
+    if isinstance(activation, str) or not hasattr(activation, "__iter__"):
         return "sigmoid" if activation == "logistic" else activation
     return tuple(_names(item) for item in activation)
 
