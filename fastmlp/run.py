@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 class Run:
     """One call of `fit`: what it was asked for, and how far it is.
 
-    Other faces set ``penalty`` and ``tolerant``, see `Engine`, and override `order_of_epoch` and
-    `train_loss`.
+    Other faces set ``penalty`` and ``tolerant``, see `Engine`, and override `order_of_epoch`,
+    `most_threads` and `train_loss`.
     """
 
     model: MLP
@@ -317,7 +317,7 @@ class Run:
                 for callback in self.callbacks:
                     callback.on_epoch_begin(self.model, self.epoch + 1)
                 if self.fewer_threads:
-                    self.engine.share_cores(trainings_at_once())
+                    self.engine.limit_threads(self.most_threads() // trainings_at_once())
                 if self._end_epoch(*self._pass()):
                     break
 
@@ -362,6 +362,10 @@ class Run:
                 f"{self.epoch + 1}; {self._remedy()}"
             )
         return totals, time.perf_counter() - start, float(rates[-1])
+
+    def most_threads(self) -> int:
+        """Threads that are worth their while, if no other training wants them."""
+        return self.engine.team.threads
 
     def order_of_epoch(self) -> NDArray[np.int64]:
         """The samples of the epoch that begins, in the order of its steps."""

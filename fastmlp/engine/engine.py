@@ -290,9 +290,13 @@ class Engine:
         self._trace_from(done // batch_size)
         return self._run(records.TRAIN, *arguments, rates=rates, watch=watch, resumed=done > 0)
 
-    def share_cores(self, trainings: int) -> None:
-        """Let `train` use no more than its part of the threads, of ``trainings`` at once."""
-        self._most = max(1, self.team.threads // trainings)
+    def let_go(self) -> None:
+        """Keep no data set alive until the next job."""
+        self._alive = ()
+
+    def limit_threads(self, most: int) -> None:
+        """Let `train` use no more than ``most`` threads, and 1 at least, until told otherwise."""
+        self._most = max(1, min(most, self.team.threads))
 
     def _trace_from(self, first: int) -> None:
         """The next job's steps are those of `trace` from ``first`` on."""
@@ -364,7 +368,7 @@ class Engine:
         except NonFiniteLossError:
             return False
         finally:
-            self._alive = ()  # a predictor lives longer than what it was given
+            self.let_go()  # a predictor lives longer than what it was given
         return True
 
     def bind(self, samples: Samples, head: str) -> None:

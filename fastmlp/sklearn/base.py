@@ -31,6 +31,7 @@ from fastmlp.sklearn.network import (
     layer_sizes,
     make_network,
     network_of,
+    predictor_of,
 )
 from fastmlp.sklearn.parameters import (
     CONSTRAINTS,
@@ -396,11 +397,12 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
         """Let ``run`` train; ``keep`` its engine for the next call of `partial_fit`."""
         run.check_combinations()
         check_needs(run.callbacks, run.validation is not None, ())
-        threads = threads_of(self.threads, len(run.rows) * len(run.model.parameters))
         try:
             if run.suits:
-                engine = run.compiled(threads)
+                engine = run.take_kept()
             else:
+                products = len(run.rows) * len(run.model.parameters)
+                threads = threads_of(self.threads, None if keep else products)
                 engine = in_another_thread(lambda: run.compiled(threads))
             try:
                 run.begin(engine, None)
@@ -409,6 +411,7 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
                     callback.on_train_end(run.model, run.history)
             finally:
                 engine.team.close()
+                engine.let_go()
                 if run.memory is not None:
                     run.memory.keep(engine.step, engine.state)
         finally:
@@ -427,7 +430,8 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         network = network_of(self)
-        outputs = network.predict_proba(X) if network.loss.has_accuracy else network.predict(X)
+        predictor = predictor_of(self, network)
+        outputs = predictor.predict_proba(X) if network.loss.has_accuracy else predictor.predict(X)
         if X.dtype == np.float64 and outputs.dtype != np.float64:
             outputs = outputs.astype(np.float64)
         return outputs.reshape(len(outputs), -1)

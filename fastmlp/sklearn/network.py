@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.model import MLP
+from fastmlp.predictor import Predictor
+from fastmlp.sklearn.parameters import threads_of
 
-UNKEPT = ("_network", "_network_key", "_engine")
+UNKEPT = ("_network", "_network_key", "_predictor", "_engine")
 """Attributes that no copy or pickle takes: buffers, and what is bound to their addresses."""
 
 
@@ -57,6 +59,18 @@ def network_of(estimator: Any, adopt: bool = False) -> MLP:
     if not adopt:
         estimator.coefs_, estimator.intercepts_ = coefs, intercepts
     return network
+
+
+def predictor_of(estimator: Any, network: MLP) -> Predictor:
+    """A predictor of ``network`` with the threads that the constructor was told."""
+    kept = estimator.__dict__.get("_predictor")
+    # Not by how many there are by default: to find that out takes longer than to predict.
+    if kept is None or kept[0] is not network or kept[1] != estimator.threads:
+        threads = threads_of(estimator.threads)
+        predictor = Predictor(network, threads=threads, keep_threads=False)
+        estimator._predictor = kept = (network, estimator.threads, predictor)
+    made: Predictor = kept[2]
+    return made
 
 
 def draw_parameters(estimator: Any, network: MLP, random_state: Any) -> None:

@@ -75,7 +75,7 @@ def is_lbfgs(estimator: Any) -> bool:
     return bool(estimator.solver == "lbfgs")
 
 
-def threads_of(threads: int | None, products: int) -> int:
+def threads_of(threads: int | None, products: int | None = None) -> int:
     """As `fastmlp.threads.threads_for`, and no more than ``OMP_NUM_THREADS`` by default.
 
     joblib sets that variable in its worker processes, so that these do not outnumber the cores.

@@ -12,6 +12,7 @@ from fastmlp.inputs import Samples
 from fastmlp.optimizers import LBFGS
 from fastmlp.run import Run
 from fastmlp.sklearn.solvers import OptimizerState
+from fastmlp.threads import PRODUCTS_PER_THREAD
 
 if TYPE_CHECKING:
     from fastmlp.engine.engine import Engine, Totals
@@ -55,15 +56,23 @@ class EstimatorRun(Run):
             and (self.batch_size <= engine.rows or not engine.workspace.grows)
         )
 
+    def take_kept(self) -> Engine:
+        """The kept engine, which suits."""
+        assert self.kept is not None
+        self.engine = self.kept
+        return self.engine
+
     def compiled(self, threads: int) -> Engine:
-        """The kept engine, or a new one that goes on from where the optimiser was."""
-        if self.suits and self.kept is not None:
-            self.engine = self.kept
-            return self.engine
+        """A new engine, which goes on from where the optimiser was."""
         engine = super().compiled(threads)
         if self.memory is not None and self.memory.state is not None:
             engine.state[...], engine.step = self.memory.state, self.memory.step
         return engine
+
+    def most_threads(self) -> int:
+        """A kept engine has all, and is given few samples at a time."""
+        products = len(self.rows) * len(self.model.parameters)
+        return min(super().most_threads(), products // PRODUCTS_PER_THREAD)
 
     def order_of_epoch(self) -> NDArray[np.int64]:
         """As `sklearn.utils.shuffle` of the order before."""
