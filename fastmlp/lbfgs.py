@@ -20,7 +20,8 @@ def minimize(
     loss_and_gradients: Callable[[], tuple[float, Arrays]],
     iteration_ended: Callable[[], bool],
     iterations: int,
-) -> None:
+    evaluations: int | None = None,
+) -> Any:
     """Minimise the loss by the ``parameters``, in place, until an iteration ends with True.
 
     Parameters
@@ -34,6 +35,13 @@ def minimize(
         Called after each iteration, when the parameters hold its result; True ends the training.
     iterations : int
         Most of them.
+    evaluations : int, optional
+        Most calls of ``loss_and_gradients``; 20 times the iterations without.
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult or None
+        None if there are no iterations.
 
     Raises
     ------
@@ -70,11 +78,11 @@ def minimize(
             raise StopIteration
 
     if iterations == 0:
-        return
+        return None
     start = np.concatenate([view.astype(np.float64).ravel() for view in parameters.values()])
     accepted = start.copy()
     try:
-        scipy_minimize(
+        return scipy_minimize(
             objective,
             start,
             jac=True,
@@ -82,7 +90,7 @@ def minimize(
             callback=ended,
             options={
                 "maxiter": iterations,
-                "maxfun": 20 * iterations,
+                "maxfun": evaluations or 20 * iterations,
                 "maxcor": optimizer.history_size,
                 "gtol": optimizer.tolerance_grad,
                 "ftol": optimizer.tolerance_change,

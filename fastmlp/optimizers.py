@@ -170,9 +170,9 @@ class SGD(Optimizer):
         return "momentum" if self.momentum else "decayed_sgd" if self.weight_decay else "sgd"
 
     def fill(self, rows: Rows, steps: NDArray[np.int64], rates: NDArray[np.float64]) -> None:
-        """Columns: momentum, how much of g and of V a step is."""
+        """Columns: momentum, how much of g and of V a step is, how much of g is in V."""
         parts = (1.0, self.momentum) if self.nesterov else (0.0, 1.0)
-        rows[:, FIRST : FIRST + 3] = self.momentum, *parts
+        rows[:, FIRST : FIRST + 4] = self.momentum, *parts, 1
 
 
 class _Moments(Optimizer):

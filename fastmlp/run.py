@@ -28,6 +28,7 @@ from fastmlp.optimizers import LBFGS, Optimizer
 from fastmlp.schedules import Constant, Schedule
 from fastmlp.state import TrainingState
 from fastmlp.targets import Targets
+from fastmlp.threads import counted_training, trainings_at_once
 
 if TYPE_CHECKING:
     from fastmlp.engine.engine import Engine, Totals
@@ -35,7 +36,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Run:
-    """One call of `fit`: what it was asked for, and how far it is."""
+    """One call of `fit`: what it was asked for, and how far it is.
+
+    Other faces set ``penalty`` and ``tolerant``, see `Engine`, and override `order_of_epoch` and
+    `train_loss`.
+    """
 
     model: MLP
     samples: Samples
@@ -58,6 +63,9 @@ class Run:
     clip_value: float | None
     max_norm: float | None
     fewer_threads: bool = False
+    penalty: float | None = None
+    tolerant: bool = False
+    evaluations: int | None = None  # most of L-BFGS
 
     def __post_init__(self) -> None:
         self.history = History()
@@ -65,6 +73,9 @@ class Run:
         self.averaged = 0
         self.schedule_state = self.schedule.start()
         self.mean: NDArray[Any] | None = None  # of the parameters, by SWA; EMA's is the engine's
+        self.stopped = False
+        self.passes: list[NDArray[np.float64]] = []  # seconds by thread and phase, by epoch
+        self.minimum: Any = None  # scipy's result, of L-BFGS
         self.own: NDArray[Any] | None = None  # the parameters, while the model holds their average
 
     @property
@@ -209,7 +220,7 @@ class Run:
 
         # Validation wants more rows at a time than a small batch has.
         held = len(self.validation.rows) if self.validation else 0
-        compile_for(self.model, self.optimizer, self.samples.kind, self.targets)
+        compile_for(self.model, self.optimizer, self.samples.kind, self.targets, self.penalty)
         decay = self.averaging.decay if isinstance(self.averaging, EMA) else None
         self.engine = Engine(
             self.model,
@@ -221,6 +232,8 @@ class Run:
             limits=UpdateLimits(self.clip_norm, self.clip_value, self.max_norm, decay),
             seed=self.seed,
             augmentation=self.augmentation,
+            penalty=self.penalty,
+            tolerant=self.tolerant,
         )
         self.engine.compile(self.samples, self.targets)
         return self.engine
@@ -299,11 +312,14 @@ class Run:
             return
         if self._had_ended():
             return
-        while self.epoch < self.epochs:
-            for callback in self.callbacks:
-                callback.on_epoch_begin(self.model, self.epoch + 1)
-            if self._end_epoch(*self._pass()):
-                break
+        with counted_training():
+            while self.epoch < self.epochs:
+                for callback in self.callbacks:
+                    callback.on_epoch_begin(self.model, self.epoch + 1)
+                if self.fewer_threads:
+                    self.engine.share_cores(trainings_at_once())
+                if self._end_epoch(*self._pass()):
+                    break
 
     def _had_ended(self) -> bool:
         """Whether the run that this one goes on from came to its end before its last epoch."""
@@ -320,10 +336,7 @@ class Run:
         from fastmlp.engine.engine import NonFiniteLossError
 
         start = time.perf_counter()
-        order = self.rows
-        if self.shuffle and self.batch_size < len(order):
-            rng = np.random.default_rng((self.seed, self.epoch + 1))
-            order = order[rng.permutation(len(order))]
+        order = self.order_of_epoch()
         first = self.engine.step
         rates = self.schedule.rates(
             self.optimizer.lr,
@@ -343,12 +356,24 @@ class Run:
                 f"{error.step + 1}; the parameters are those before it; {self._remedy()}"
             ) from None
         # An update after which no loss is measured would pass unseen.
-        if not np.isfinite(self.model.parameters).all():
+        if not self.tolerant and not np.isfinite(self.model.parameters).all():
             raise FloatingPointError(
                 f"the parameters became NaN or infinite in the last step of epoch "
                 f"{self.epoch + 1}; {self._remedy()}"
             )
         return totals, time.perf_counter() - start, float(rates[-1])
+
+    def order_of_epoch(self) -> NDArray[np.int64]:
+        """The samples of the epoch that begins, in the order of its steps."""
+        if not self.shuffle or self.batch_size >= len(self.rows):
+            return self.rows
+        rng = np.random.default_rng((self.seed, self.epoch + 1))
+        order: NDArray[np.int64] = self.rows[rng.permutation(len(self.rows))]
+        return order
+
+    def train_loss(self, totals: Totals) -> float:
+        """Loss of the epoch that ends."""
+        return totals.mean_loss
 
     def _remedy(self) -> str:
         lost = "" if np.isfinite(self.model.parameters).all() else "and are not finite either; "
@@ -367,15 +392,14 @@ class Run:
     def _end_epoch(self, totals: Totals, seconds: float, rate: float) -> bool:
         """Validate, record, ask the callbacks; whether training ends."""
         self.epoch += 1
-        for phase, spent in _phase_seconds(self.engine).items():
-            self.history.phase_seconds[phase] += spent
+        self.passes.append(self.engine.phase_seconds())
         self._add_to_average()
         with _average_in_place(self):
             scores, measured = self._validate()
             record = Epoch(
                 self.epoch,
                 seconds,
-                totals.mean_loss,
+                self.train_loss(totals),
                 self._accuracy(totals),
                 scores.mean_loss if scores else None,
                 self._accuracy(scores) if scores else None,
@@ -391,7 +415,8 @@ class Run:
                     callback.on_checkpoint(self.model, self.state)
         if self.max_seconds is not None:
             stops.append(time.perf_counter() - self.started >= self.max_seconds)
-        return any(stops) or self._reaches_target(record)
+        self.stopped = any(stops) or self._reaches_target(record)
+        return self.stopped
 
     def _validate(self) -> tuple[Totals | None, dict[str, float]]:
         if self.validation is None:
@@ -427,7 +452,9 @@ class Run:
         return self.engine.average if isinstance(self.averaging, EMA) else self.mean
 
     def finish(self) -> None:
-        """Leave the averaged parameters in the model."""
+        """Leave the averaged parameters in the model, and the seconds of each phase."""
+        if self.passes:
+            self.history.phase_seconds = _phase_seconds(self.passes)
         mean = self._average()
         if mean is not None:
             self.model.parameters[...] = mean
@@ -448,13 +475,13 @@ class Run:
                     callback.on_epoch_begin(self.model, self.epoch + 1)
             totals[:] = [self.engine.gradients_of(self.samples, self.targets, self.rows)]
             # Later on it may be a trial of the line search, which then takes a shorter step.
-            if not self.epoch and not math.isfinite(totals[0].loss):
+            if not (self.epoch or self.tolerant or math.isfinite(totals[0].loss)):
                 raise FloatingPointError(
                     "the loss is NaN or infinite before the first step; try to scale the input to "
                     "about [0, 1]"
                 )
             gradients = parameter_views(self.engine.gradients, self.model.places)
-            return totals[0].mean_loss, {name: gradients[name] for name in names}
+            return self.train_loss(totals[0]), {name: gradients[name] for name in names}
 
         def iteration_ended() -> bool:
             seconds = time.perf_counter() - last["since"]
@@ -464,12 +491,13 @@ class Run:
 
         views = parameter_views(self.model.parameters, self.model.places)
         assert isinstance(self.optimizer, LBFGS)
-        minimize(
+        self.minimum = minimize(
             self.optimizer,
             {name: views[name] for name in names},
             loss_and_gradients,
             iteration_ended,
             self.epochs,
+            self.evaluations,
         )
 
 
@@ -509,13 +537,14 @@ def _average_in_place(run: Run) -> Iterator[None]:
         run.own = None
 
 
-def _phase_seconds(engine: Engine) -> dict[str, float]:
-    """Seconds of the engine's last job in each phase, the mean over the threads that took part."""
+def _phase_seconds(passes: list[NDArray[np.float64]]) -> dict[str, float]:
+    """Seconds of all ``passes`` in each phase, the mean over the threads that took part."""
     from fastmlp.engine.records import BACKWARD, FORWARD, GATHER, HEAD, UPDATE, WAIT
 
     columns = (GATHER, FORWARD, HEAD, BACKWARD, UPDATE, WAIT)
-    seconds = engine.phase_seconds()[:, columns]
-    each = seconds.sum(axis=1)
+    seconds = np.array(passes)[:, :, columns]
+    each = seconds.sum(axis=2)
+    total = each.sum(axis=1)
     # Those that take part do so for the whole time; others have had no part, or a short one.
-    means = seconds.sum(axis=0) * (each.max() / each.sum() if each.any() else 0.0)
-    return dict(zip(PHASES, means.tolist(), strict=True))
+    share = np.divide(each.max(axis=1), total, out=np.zeros_like(total), where=total > 0)
+    return dict(zip(PHASES, (seconds.sum(axis=1).T @ share).tolist(), strict=True))

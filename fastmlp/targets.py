@@ -33,8 +33,8 @@ class Targets:
         Factor on each sample's loss; empty for ones.
     masses : ndarray (n_samples,)
         What each counts in the mean of losses; empty for ones.
-    options : ndarray (2, n_outputs)
-        The loss's parameter at [0, 0]; weights of classes or outputs in row 1.
+    options : ndarray (4, n_outputs)
+        See `loss_options`.
     """
 
     kind: str
@@ -97,8 +97,7 @@ def check_targets(
     weights = _check_sample_weight(sample_weight, count, dtype, f"{prefix}sample_weight")
     if len(weights) and not weights.any() and not all_zero_allowed:
         raise ValueError(f"{prefix}sample_weight must hold a number above 0: all are 0 in {dtype}")
-    options = np.ones((2, n_outputs), dtype=dtype)
-    options[0, 0] = loss.parameter
+    options = loss_options(loss, n_outputs, dtype)
     kind = "rows" if not len(labels) else "smooth" if loss.parameter > 0 else "labels"
     masses = weights
     if factors is not None:
@@ -109,6 +108,24 @@ def check_targets(
         else:
             options[1] = factors
     return Targets(kind, labels, rows, weights, masses, options)
+
+
+def loss_options(
+    loss: Loss,
+    n_outputs: int,
+    dtype: np.dtype[Any],
+    least: float = -np.inf,
+    largest: float = np.inf,
+) -> NDArray[Any]:
+    """What a loss's kernel needs to know beside logits and targets: (4, n_outputs).
+
+    Its parameter at [0, 0]; weights of classes or outputs in row 1, here ones; in rows 2 and 3 the
+    ``least`` and the ``largest`` loss of a label, to which cross-entropy of labels is clipped.
+    """
+    options = np.ones((4, n_outputs), dtype=dtype)
+    options[0, 0] = loss.parameter
+    options[2:] = [[least], [largest]]
+    return options
 
 
 def _check_rows(

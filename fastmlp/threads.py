@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -47,6 +48,38 @@ def threads_for(threads: int | None, products: int | None = None) -> int:
 def are_free(threads: int | None) -> bool:
     """Whether neither the argument nor ``FASTMLP_NUM_THREADS`` says how many threads to use."""
     return threads is None and not os.environ.get("FASTMLP_NUM_THREADS")
+
+
+_trainings = 0
+_counting = threading.Lock()
+
+
+@contextlib.contextmanager
+def counted_training() -> Iterator[None]:
+    """While the block runs, it is one of `trainings_at_once`."""
+    global _trainings
+    with _counting:
+        _trainings += 1
+    try:
+        yield
+    finally:
+        with _counting:
+            _trainings -= 1
+
+
+def trainings_at_once() -> int:
+    """How many the process has under way, each in a Python thread of its own."""
+    return max(_trainings, 1)
+
+
+def _forget_trainings() -> None:
+    """In a forked child: those of the parent are not there."""
+    global _trainings, _counting
+    _trainings, _counting = 0, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_trainings)
 
 
 def available_cores() -> int:

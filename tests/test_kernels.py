@@ -311,17 +311,19 @@ def naive_cross_entropy(Z, y, scale):
     return losses_, hits, gradients
 
 
-def head(kernel, Z, y, dtype, scale=1.0, D=None):
+def head(kernel, Z, y, dtype, scale=1.0, D=None, least=-np.inf, largest=np.inf):
     kind = np.dtype(dtype)
     rows = len(Z)
     D = padded(np.full(Z.shape, np.nan, dtype)) if D is None else D
     scores = as_view(np.full((2, rows), np.nan, dtype))
     order = np.arange(len(y), dtype=np.int64)[::-1].copy()
     none = as_view(np.empty((1, 0), dtype))
+    options = np.ones((4, Z.shape[1]), dtype)
+    options[2:] = [[least], [largest]]
     run_head(
         address(kernel, head_arguments, kind),
         *(padded(Z), np.asarray(y, np.int64), none, none, order, len(y) - rows, D, scores),
-        *(none, kind.type(scale)),
+        *(padded(options), kind.type(scale)),
     )
     return D, scores, order[len(y) - rows :]
 
@@ -369,6 +371,18 @@ def test_softmax_rows_sum_to_one_and_stay_within_the_row(n_classes, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_losses_of_labels_are_clipped_and_their_gradients_are_not(dtype):
+    Z = np.array([[30.0, -30.0], [-30.0, 30.0], [0.0, 1.0], [np.nan, 0.0]]).astype(dtype)
+    y = np.zeros(4, int)
+    D, scores, _ = head(losses.softmax_cross_entropy, Z, y, dtype, least=0.5, largest=7)
+    whole, unclipped, _ = head(losses.softmax_cross_entropy, Z, y, dtype)
+    assert scores[losses.LOSS].tolist()[:2] == [0.5, 7]
+    assert scores[losses.LOSS, 2] == unclipped[losses.LOSS, 2]
+    assert np.isnan(scores[losses.LOSS, 3])
+    np.testing.assert_array_equal(D, whole)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [33, 64, 150])
 def test_gathers_take_rows_in_the_given_order(n, dtype):
     import scipy.sparse
@@ -388,15 +402,18 @@ def test_gathers_take_rows_in_the_given_order(n, dtype):
     ]:
         samples = check_samples(x, n, kind, 0.5)
         X, masks = padded(np.full((4, n), np.nan, dtype)), whole_squares(4, n)
-        found = as_view(np.full((1, 2), -1.0))
-        run_gather(
-            address(GATHERS[samples.kind], gather_arguments, kind),
-            *(as_view(addresses_of(samples.arrays)), order, 2, X, masks, found),
-            kind.type(samples.scale),
-        )
-        np.testing.assert_array_equal(X, expected[order[2:6]])
-        np.testing.assert_array_equal(masks, naive_masks(np.array(X)))
-        np.testing.assert_array_equal(found, [[np.count_nonzero(X), 0]])
+        if samples.kind == "csr":  # it clears what the masks tell of the chunk before
+            X[...], masks[...] = 0, 0
+        for first in (2, 5):
+            found = as_view(np.full((1, 2), -1.0))
+            run_gather(
+                address(GATHERS[samples.kind], gather_arguments, kind),
+                *(as_view(addresses_of(samples.arrays)), order, first, X, masks, found),
+                kind.type(samples.scale),
+            )
+            np.testing.assert_array_equal(X, expected[order[first : first + 4]])
+            np.testing.assert_array_equal(masks, naive_masks(np.array(X)))
+            np.testing.assert_array_equal(found, [[np.count_nonzero(X), 0]])
     assert gather.gather_csr in GATHERS.values()
 
 

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from fastmlp.engine.records import FLOAT64, INT64, LINE_ITEMS
+from fastmlp.engine.records import FLOAT64, INT64, LINE_ITEMS, TRACE_ITEMS
 from fastmlp.kernels.compilation import inner
 from fastmlp.kernels.gather import NON_ZEROS
-from fastmlp.kernels.tile import MASK_BITS
+from fastmlp.kernels.tile import MASK_BITS, TILE_ROWS
 from fastmlp.kernels.views import array, matrix
 
 
@@ -145,6 +145,20 @@ def running_statistics(job, p, dtype):
 
 
 @inner
+def trace_of(job):
+    """What each step of training has met: (n_steps, TRACE_ITEMS), (0, ...) if nobody asks."""
+    return matrix(job.trace, FLOAT64, 0, job.n_steps, TRACE_ITEMS, TRACE_ITEMS, 1)
+
+
+@inner
 def shares_of(job):
     """Thread t owns the rows [shares[t], shares[t + 1]) of W_1: (threads + 1,)."""
     return array(job.shares, INT64, job.threads + 1)
+
+
+@inner
+def rows_of_weights(job, p, l, thread):
+    """Rows of W_l that ``thread`` updates, and the last of them also those below."""
+    if l == 0:
+        return shares_of(job)[thread], shares_of(job)[thread + 1]
+    return share(p.n_in, TILE_ROWS, thread, job.threads)

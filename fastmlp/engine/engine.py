@@ -26,7 +26,7 @@ from fastmlp.kernels.calls import (
 )
 from fastmlp.kernels.product import product
 from fastmlp.kernels.sync import FAILED
-from fastmlp.kernels.updates import HYPERPARAMETERS, UPDATES
+from fastmlp.kernels.updates import HYPERPARAMETERS, L2, UPDATES, Update
 from fastmlp.threads import available_cores
 
 if TYPE_CHECKING:
@@ -117,12 +117,14 @@ def planes_of(optimizer: Optimizer) -> int:
     return planes
 
 
-def compile_for(model: MLP, optimizer: Optimizer, kind: str, targets: Targets) -> None:
+def compile_for(
+    model: MLP, optimizer: Optimizer, kind: str, targets: Targets, penalty: float | None = None
+) -> None:
     """Compile what training on samples of ``kind`` needs, or load it from the cache."""
     functions = {activations.identity}
     for name in model.activations:
         functions |= {*activations.ACTIVATIONS[name][:2]}
-    epilogues = (*sorted(functions, key=lambda f: f.__name__), UPDATES[optimizer.update].kernel)
+    epilogues = (*sorted(functions, key=lambda f: f.__name__), update_of(optimizer, penalty).kernel)
     compile_step(
         [
             (product, product_arguments),
@@ -155,11 +157,20 @@ class Engine:
         What is done to gradients and weights beside the update.
     seed : int, default 0
         Of dropout.
+    augmentation : Augmentation, optional
+        Of the images that it is trained on.
+    penalty : float, optional
+        alpha: the loss of a batch, and its gradient, is that of its samples plus alpha / 2 times
+        the sum of squares of all W, divided by what the samples count; `trace` then has the sum.
+    tolerant : bool, default False
+        Whether training goes on where a loss is not finite.
 
     Attributes
     ----------
     step : int
         Steps of training that were done.
+    trace : ndarray of float64 (n_steps, records.TRACE_ITEMS)
+        Of the steps of the last `train`.
     state, average : ndarray
         The optimiser's, each row of the parameters followed by further planes; the running mean of
         the parameters, if asked for.
@@ -179,10 +190,13 @@ class Engine:
         limits: UpdateLimits = NO_LIMITS,
         seed: int = 0,
         augmentation: Augmentation | None = None,
+        penalty: float | None = None,
+        tolerant: bool = False,
     ) -> None:
         self.model = model
         self.rows = rows
         self._fewer = fewer
+        self._preferred = self._most = threads
         self.optimizer = optimizer
         self.workspace = Workspace(
             model.places,
@@ -200,8 +214,13 @@ class Engine:
         job = self.workspace.job
         job.params, job.cells = model.parameters.ctypes.data, self.team.cells.ctypes.data
         job.key0, job.key1 = np.random.SeedSequence(seed).generate_state(2, np.uint32)
+        self.trace = np.zeros((0, records.TRACE_ITEMS))
+        self.penalty = penalty
+        job.tolerant = tolerant
+        if penalty is not None:
+            job.measure_weights = self.workspace.extra(extras.measure_weights)
         if optimizer is not None:
-            update = UPDATES[optimizer.update]
+            update = update_of(optimizer, penalty)
             self.state = aligned_zeros(update.planes * len(model.parameters), model.dtype)
             self.state += self.state.dtype.type(optimizer.initial_state)
             job.state, job.planes = self.state.ctypes.data, update.planes
@@ -215,10 +234,9 @@ class Engine:
         job = self.workspace.job
         settings = settings_of(augmentation)
         job.augment_columns = settings.shape[1]
-        job.augment_items = -(-scratch_items(settings) // records.LINE_ITEMS) * records.LINE_ITEMS
-        scratch = aligned_zeros(
-            threads * int(self.workspace.jobs["augment_items"][0]), np.dtype(np.float64)
-        )
+        items = -(-scratch_items(settings) // records.LINE_ITEMS) * records.LINE_ITEMS
+        scratch = aligned_zeros(threads * items, np.dtype(np.float64))
+        job.augment_items = items
         job.augment_settings, job.augment_scratch = settings.ctypes.data, scratch.ctypes.data
         job.augment = address(augment, augment_arguments, self.model.dtype)
         job.change_images = self.workspace.extra(extras.change_images)
@@ -262,12 +280,24 @@ class Engine:
         """
         if batch_size > self.workspace.chunk_rows:
             self._need_gradients()
+        self.trace = np.zeros((-(-len(order) // batch_size), records.TRACE_ITEMS))
+        self.workspace.use(min(self._preferred, self._most))
         done = 0
         if self._fewer and batch_size * len(self.model.parameters) < PROBED_PRODUCTS:
             done = self._choose_threads(samples, targets, order, batch_size, rates)
         arguments = samples, targets, order[done:], batch_size
         rates = rates[done // batch_size :] if len(rates) > 1 else rates
+        self._trace_from(done // batch_size)
         return self._run(records.TRAIN, *arguments, rates=rates, watch=watch, resumed=done > 0)
+
+    def share_cores(self, trainings: int) -> None:
+        """Let `train` use no more than its part of the threads, of ``trainings`` at once."""
+        self._most = max(1, self.team.threads // trainings)
+
+    def _trace_from(self, first: int) -> None:
+        """The next job's steps are those of `trace` from ``first`` on."""
+        rest = self.trace[first:]
+        self.workspace.job.trace, self.workspace.job.n_steps = rest.ctypes.data, len(rest)
 
     def _choose_threads(
         self,
@@ -281,7 +311,7 @@ class Engine:
 
         The steps are taken as they would have been: their bits do not depend on the threads.
         """
-        most = self.team.threads
+        most = self._most
         candidates = [2**k for k in range(most.bit_length()) if 2**k < most] + [most]
         segments = PROBE_ROUNDS * len(candidates)
         steps = min(PROBE_STEPS, len(order) // batch_size // (2 * segments))
@@ -296,9 +326,11 @@ class Engine:
             before = int(self._clocks[0].sum()) if k else 0
             part = order[k * count : (k + 1) * count]
             some = rates[k * steps : (k + 1) * steps] if len(rates) > 1 else rates
+            self._trace_from(k * steps)
             self._run(records.TRAIN, samples, targets, part, batch_size, rates=some, resumed=k > 0)
             ticks[threads].append(int(self._clocks[0].sum()) - before)
-        self.workspace.use(min(candidates, key=lambda threads: min(ticks[threads])))
+        self._preferred = min(candidates, key=lambda threads: min(ticks[threads]))
+        self.workspace.use(self._preferred)
         return segments * count
 
     def gradients_of(
@@ -395,7 +427,7 @@ class Engine:
         self.team.run(
             self._call,
             lambda: watch(self._totals()) if watch else None,
-            int(self.workspace.jobs["threads"][0]),
+            self.workspace.threads,
             brief=len(order) * len(self.model.parameters) < BRIEF_PRODUCTS,
         )
         self._seconds += time.perf_counter() - start
@@ -431,13 +463,16 @@ class Engine:
             with np.errstate(over="ignore"):  # an infinite rate shows in the loss
                 hyper = self.optimizer.hyperparameters(
                     steps, np.broadcast_to(rates, count), len(self.model.places)
-                ).astype(dtype)
-        job.groups = hyper.shape[1]
-        apart = int(hyper.shape[1] > 1)
-        for l, layer in enumerate(self.workspace.layers.view(np.recarray)):
-            layer.W_group, layer.other_group = 2 * l * apart, (2 * l + 1) * apart
+                )
+                if self.penalty and targets is not None:
+                    batches = masses_of_batches(targets, order, batch_size)
+                    hyper = penalised(hyper, self.penalty, batches, len(self.model.places))
+                hyper = hyper.astype(dtype)
+        self.workspace.use_groups(hyper.shape[1])
         self._hyper = np.ascontiguousarray(hyper.reshape(-1, HYPERPARAMETERS))
         job.first_step = self.step + 1
+        if mode != records.TRAIN:
+            job.n_steps = 0
         source = addresses_of(samples.arrays)
         # Addresses do not keep what is there alive.
         self._alive = (samples, targets, order, out)
@@ -466,7 +501,7 @@ class Engine:
             ("masses", targets.masses),
         ):
             job[field], job[f"n_{field}"] = values.ctypes.data, len(values)
-        options = self.workspace.buffers["options"].reshape(2, -1)
+        options = self.workspace.buffers["options"].reshape(4, -1)
         options[:, : targets.options.shape[1]] = targets.options
 
     @property
@@ -490,6 +525,34 @@ class Engine:
         if not len(self.gradients):
             self.gradients = aligned_zeros(len(self.model.parameters), self.model.dtype)
             self.workspace.job.gradients = self.gradients.ctypes.data
+
+
+def update_of(optimizer: Optimizer, penalty: float | None) -> Update:
+    """Its kernel; one that knows of weight decay where there is a penalty."""
+    name = optimizer.update
+    return UPDATES["decayed_sgd" if penalty is not None and name == "sgd" else name]
+
+
+def penalised(
+    hyper: NDArray[np.float64], penalty: float, masses: NDArray[np.float64], n_layers: int
+) -> NDArray[np.float64]:
+    """``hyper`` with penalty / mass added to the coupled decay of W: a row for each step."""
+    shape = (len(masses), 2 * n_layers, hyper.shape[2])
+    rows = np.array(np.broadcast_to(hyper, shape))
+    shares = np.divide(penalty, masses, out=np.zeros_like(masses), where=masses != 0)
+    rows[:, ::2, L2] += shares[:, None]
+    return rows
+
+
+def masses_of_batches(
+    targets: Targets, order: NDArray[np.int64], batch_size: int
+) -> NDArray[np.float64]:
+    """What the samples of each batch of ``order`` count: (n_batches,)."""
+    first = np.arange(0, len(order), batch_size)
+    if not len(targets.masses):
+        return np.minimum(len(order) - first, float(batch_size))
+    sums: NDArray[np.float64] = np.add.reduceat(targets.masses[order].astype(np.float64), first)
+    return sums
 
 
 def addresses_of(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:

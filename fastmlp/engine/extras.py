@@ -28,6 +28,7 @@ from fastmlp.engine.access import (
     outputs,
     row_below,
     row_masks,
+    rows_of_weights,
     running_statistics,
     setting,
     share,
@@ -273,6 +274,19 @@ def apply_whole(jobs: Any, layers: Any, T: Any, h: Any, numbers: Any) -> None:
                 state_of(job, p, dtype, left, right),
                 block(h, group, 0, 1, h.shape[1]),
             )
+
+
+def measure_weights(jobs: Any, layers: Any, T: Any, h: Any, numbers: Any) -> None:
+    """Sum of squares of each row of every W; those that the thread is about to update."""
+    job, dtype, thread = jobs[0], T.dtype, numbers[0, THREAD]
+    first = 0
+    for l in range(len(layers)):
+        p = layers[l]
+        begin, end = rows_of_weights(job, p, l, thread)
+        W = weights(job.params, p, dtype, begin, end)
+        place = first + begin
+        clipping.row_squares(W, matrix(job.weight_squares, dtype, place, 1, end - begin, 1, 1))
+        first += p.n_in
 
 
 def constrain(jobs: Any, layers: Any, T: Any, h: Any, numbers: Any) -> None:

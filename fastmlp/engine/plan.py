@@ -18,6 +18,7 @@ from fastmlp.engine.records import (
     NUMBERS,
     PHASES,
     PROGRESS_ITEMS,
+    Job,
 )
 from fastmlp.kernels import activations
 from fastmlp.kernels.calls import address, epilogue_arguments, product_arguments
@@ -40,9 +41,8 @@ class Workspace:
     layers : array of LAYER
     jobs : array of JOB (1,)
         With what does not change from job to job.
-    job : record array
-        The same, its fields as attributes. numba is given the former: it takes 3 us more to find
-        out the type of an array whose dtype is not the very object that it knows.
+    job : Job
+        The same, to be written.
     """
 
     def __init__(
@@ -62,6 +62,8 @@ class Workspace:
         self.layers = np.zeros(len(places), dtype=LAYER)
         self.dtype = dtype
         self._items = 0
+        self.threads = 0
+        self._groups = 0
         inputs = self._place(places[0].n_in, dtype)
         input_mask = self._place(places[0].n_in, dtype)[0] if input_dropout else 0
         for l, place in enumerate(places):
@@ -76,7 +78,7 @@ class Workspace:
         score_stride = row_stride(self.chunk_rows, dtype)
         option_stride = row_stride(places[-1].n_out, dtype)
         self.jobs = np.zeros(1, dtype=JOB)
-        self.job = job = self.jobs.view(np.recarray)
+        self.job = job = Job(self.jobs)
         job.chunk_rows = self.chunk_rows
         job.scratch_items = SCRATCH_BYTES // dtype.itemsize
         job.square_rows = hidden
@@ -98,9 +100,10 @@ class Workspace:
             "one": np.ones(1, dtype=dtype),
             "shares": np.zeros(threads + 1, dtype=integers),
             "settings": np.zeros(FIRST_LAYER + len(places), dtype=dtype),
-            "options": aligned_zeros(2 * option_stride, dtype),
+            "options": aligned_zeros(4 * option_stride, dtype),
             "numbers": aligned_zeros(threads * NUMBERS, integers),
             "row_norms": aligned_zeros(sum(place.rows for place in places), dtype),
+            "weight_squares": aligned_zeros(sum(place.n_in for place in places), dtype),
             "progress": np.zeros(PROGRESS_ITEMS),
             "clocks": aligned_zeros(threads * PHASES, integers),
         }
@@ -109,7 +112,8 @@ class Workspace:
         self.use(threads)
         job.product = address(product, product_arguments, dtype)
         job.store = address(activations.identity, epilogue_arguments, dtype)
-        job.groups, job.first_step = 1, 1
+        self.use_groups(1)
+        job.first_step = 1
         job.meeting = any(place.norm == "batch" for place in places)
         job.input_mask, job.input_threshold = input_mask, keep_threshold(input_dropout)
         dropouts = [input_dropout, *(place.dropout for place in places)]
@@ -127,11 +131,20 @@ class Workspace:
 
     def use(self, threads: int) -> None:
         """Let ``threads`` threads, of those that there is room for, take part in the next job."""
-        if threads != int(self.jobs["threads"][0]) or not self.buffers["shares"].any():
-            self.job.threads = threads
+        if threads != self.threads or not self.buffers["shares"].any():
+            self.threads = self.job.threads = threads
             units = math.ceil(int(self.layers["n_in"][0]) / TILE_ROWS)
             shares = [TILE_ROWS * (units * t // threads) for t in range(threads)]
             self.buffers["shares"][: threads + 1] = [*shares, self.layers["n_in"][0]]
+
+    def use_groups(self, groups: int) -> None:
+        """Let the next job have ``groups`` rows of hyperparameters to a step."""
+        if groups == self._groups:
+            return
+        self._groups = self.job.groups = groups
+        for l in range(len(self.layers)):
+            self.layers["W_group"][l] = 2 * l if groups > 1 else 0
+            self.layers["other_group"][l] = 2 * l + 1 if groups > 1 else 0
 
     def _plan_layer(
         self, layer: np.record, place: LayerLayout, inputs: tuple[int, int], dtype: np.dtype

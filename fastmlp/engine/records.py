@@ -17,6 +17,10 @@ SAMPLES, LOSS_SUM, HITS, STEPS, MASS, PROGRESS_ITEMS = 0, 1, 2, 3, 4, 5
 """Items of the job's progress: samples seen, sum of their losses, their hits, steps done, what the
 samples count in the mean of losses."""
 
+STEP_LOSS, STEP_SQUARES, TRACE_ITEMS = 0, 1, 2
+"""Columns of the job's trace: the sum of the losses of a step's samples; that of the squares of all
+W before the step, where these are measured."""
+
 CLIP_NORM, CLIP_VALUE, MAX_NORM, DECAY, INPUT_SCALE, FIRST_LAYER = 0, 1, 2, 3, 4, 5
 """Items of ``job.settings``: largest norm and value of gradients, largest norm of a column of W,
 decay of the running mean of weights, what an input that is kept is multiplied by, and from
@@ -91,17 +95,19 @@ _JOB_FIELDS = (
     "targets",  # (n_targets, n_outputs)
     "weights",  # (n_weights,) of the samples
     "masses",  # (n_masses,): what they count in the mean
-    "options",  # (2, option_stride), see `losses`
+    "options",  # (4, option_stride), see `losses`
     "settings",  # what parts of a step are set to, see above
     "augment_settings",  # float64 (augment_columns,), see `augment`
     "augment_scratch",  # float64: augment_items for each thread
     "numbers",  # int64 (threads, NUMBERS), see above
     "row_norms",  # sum of squares of each row of the gradients
+    "weight_squares",  # the same of each row of W_1, W_2, ...
     "order",  # int64 (rows,): the samples, in the order of the epoch
     "out",  # (rows, n_out): what PREDICT writes
     "cells",  # int64, see `sync`
     "shares",  # int64 (threads + 1,): see `access.shares_of`
     "progress",  # float64 (PROGRESS_ITEMS,)
+    "trace",  # float64 (n_steps, TRACE_ITEMS)
     "clocks",  # int64 (threads, PHASES)
     # Sizes of these.
     "planes",
@@ -115,6 +121,7 @@ _JOB_FIELDS = (
     "param_items",
     "augment_columns",
     "augment_items",
+    "n_steps",
     "n_arrays",
     "n_labels",
     "n_targets",
@@ -122,6 +129,7 @@ _JOB_FIELDS = (
     "n_masses",
     "groups",  # rows of hyperparameters to a step
     "input_mask",  # place of dropout's mask of X in ``work``
+    "tolerant",  # whether losses may be NaN or infinite
     "meeting",  # whether threads without rows meet the others in a barrier of batch norm
     "input_threshold",  # of dropout's words for X; 0 where none is dropped
     # What random words are made from: two words of the seed, the number of the first step.
@@ -143,10 +151,37 @@ _JOB_FIELDS = (
     "apply_whole",
     "constrain",
     "average_weights",
+    "measure_weights",
     "idle_at_zero",  # whether ``update`` changes nothing where dW = 0
 )
+
+PLACES = {name: place for place, name in enumerate((*_JOB_FIELDS, "input_scale"))}
+"""Which of a job's words of 8 bytes holds a field."""
 
 JOB = np.dtype(
     (np.record, [*((name, np.int64) for name in _JOB_FIELDS), ("input_scale", np.float64)])
 )
 """All that the threads of a team work on."""
+
+
+class Job:
+    """The one item of an array of JOB, its fields as attributes, to be set from Python.
+
+    A field is written in 0.2 us; by way of np.recarray it takes 3, and a job has twenty of them.
+    """
+
+    __slots__ = ("_floats", "_words")
+    _floats: np.ndarray
+    _words: np.ndarray
+
+    def __init__(self, jobs: np.ndarray) -> None:
+        object.__setattr__(self, "_words", jobs.view(np.int64))
+        object.__setattr__(self, "_floats", jobs.view(np.float64))
+
+    def __setattr__(self, name: str, value: float) -> None:
+        if name == "input_scale":
+            self._floats[PLACES[name]] = value
+        else:
+            self._words[PLACES[name]] = value
+
+    __setitem__ = __setattr__

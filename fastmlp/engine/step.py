@@ -32,10 +32,12 @@ from fastmlp.engine.access import (
     outputs,
     row_below,
     row_masks,
+    rows_of_weights,
     scores_of,
     share,
     shares_of,
     state_of,
+    trace_of,
     weights,
 )
 from fastmlp.engine.records import (
@@ -61,6 +63,8 @@ from fastmlp.engine.records import (
     SAMPLES,
     SCORE,
     STEP,
+    STEP_LOSS,
+    STEP_SQUARES,
     STEPS,
     THREAD,
     TRAIN,
@@ -152,7 +156,7 @@ def score(job, layers, T, first, begin, end, gradient_scale):
     labels, order = array(job.labels, INT64, job.n_labels), array(job.order, INT64, job.rows)
     targets = matrix(job.targets, dtype, 0, job.n_targets, p.n_out, p.n_out, 1)
     factors = matrix(job.weights, dtype, 0, 1, job.n_weights, 1, 1)
-    options = matrix(job.options, dtype, 0, 2, p.n_out, job.option_stride, 1)
+    options = matrix(job.options, dtype, 0, 4, p.n_out, job.option_stride, 1)
     call_head(
         job.head,
         *(Z, labels, targets, factors, order, first + begin, D, scores, options, gradient_scale),
@@ -252,6 +256,8 @@ def update(jobs, layers, T, h, rows, thread, continued, final, numbers):
     ``continued``: the sums go on from the gradient buffer; not ``final``: and go back into it.
     """
     job, dtype = jobs[0], T.dtype
+    if job.measure_weights and final and job.mode == TRAIN:
+        call_extra(job.measure_weights, jobs, layers, T, h, numbers)
     applied = final and job.mode == TRAIN and not job.apply_whole
     epilogue = job.update if applied else job.store
     target = job.params if applied else job.gradients
@@ -309,14 +315,6 @@ def update_row(job, p, T, h, errors, row, target, continued, epilogue):
 
 
 @inner
-def rows_of_weights(job, p, l, thread):
-    """Rows of W_l that ``thread`` updates, and the last of them also those below."""
-    if l == 0:
-        return shares_of(job)[thread], shares_of(job)[thread + 1]
-    return share(p.n_in, TILE_ROWS, thread, job.threads)
-
-
-@inner
 def mass_of(job, dtype, first, rows):
     """What ``rows`` samples of the order count in a mean, from position ``first`` on."""
     if job.n_masses == 0:
@@ -329,16 +327,31 @@ def mass_of(job, dtype, first, rows):
 
 
 @inner
-def record(job, dtype, first, rows, final):
+def record(job, dtype, step, first, rows, final):
     """Add the chunk's scores, row by row."""
     progress, scores = array(job.progress, FLOAT64, PROGRESS_ITEMS), scores_of(job, dtype, 0, rows)
+    trace = trace_of(job)
     for r in range(rows):
         progress[LOSS_SUM] += scores[LOSS, r]
+        if len(trace) > 0:
+            trace[step, STEP_LOSS] += scores[LOSS, r]
         progress[HITS] += scores[HIT, r]
     progress[SAMPLES] += rows
     progress[MASS] += mass_of(job, dtype, first, rows)
     if final:
         progress[STEPS] += 1
+
+
+@inner
+def trace_squares(job, layers, dtype, step):
+    """Write down the sum of squares of all W before the step, which `extras` has taken by rows."""
+    rows, total = 0, 0.0
+    for l in range(len(layers)):
+        rows += layers[l].n_in
+    squares = array(job.weight_squares, dtype, rows)
+    for r in range(rows):
+        total += squares[r]
+    trace_of(job)[step, STEP_SQUARES] = total
 
 
 @inner
@@ -366,7 +379,7 @@ def run_batches(jobs, layers, hyper, thread):
         h = block(hyper, min(step, len(hyper) // groups - 1) * groups, 0, groups, hyper.shape[1])
         numbers[0, STEP], numbers[0, THREAD] = step + job.first_step, thread
         mass = mass_of(job, dtype, batch, batch_rows)
-        gradient_scale = 1.0 / mass if mass > 0 else 0.0
+        gradient_scale = 1.0 / mass if mass != 0 else 0.0
         for chunk in range(0, batch_rows, job.chunk_rows):
             rows = min(job.chunk_rows, batch_rows - chunk)
             final = chunk + rows == batch_rows
@@ -391,7 +404,7 @@ def run_batches(jobs, layers, hyper, thread):
                 if job.mode >= GRADIENT:
                     backward(jobs, layers, T, h, numbers)
                     now = lap(clocks, BACKWARD, now)
-                    if not finite and job.mode == TRAIN:
+                    if not finite and job.mode == TRAIN and not job.tolerant:
                         atomic_store(cells, FAILED, 1)
             barrier(cells, job.threads)
             now = lap(clocks, WAIT, now)
@@ -403,8 +416,10 @@ def run_batches(jobs, layers, hyper, thread):
             if thread == 0:
                 atomic_store(cells, HALT, atomic_load(cells, STOP))
                 if job.mode >= SCORE:
-                    record(job, dtype, first, rows, final)
+                    record(job, dtype, step, first, rows, final)
             barrier(cells, job.threads)
+            if thread == 0 and final and job.mode == TRAIN and job.measure_weights:
+                trace_squares(job, layers, dtype, step)
             now = lap(clocks, WAIT, now)
             if atomic_load(cells, HALT):
                 return

@@ -4,8 +4,9 @@ Every head has the same arguments: ``Z`` (rows, n_outputs) logits; ``labels`` (n
 whole data set or ``targets`` (n_samples, n_outputs), whichever it needs; ``weights`` (1, n_samples)
 of the samples, or (1, 0) for ones; ``order``, of which ``order[first + r]`` is the sample in row r;
 ``D`` where the result goes, its padding too; ``scores`` (2, rows): weighted loss and hit (1 or 0)
-of each row; ``options`` (2, n): the loss's parameter (label smoothing, delta) at [0, 0], and in row
-1 the weights c of classes or outputs; ``scale`` of the gradient.
+of each row; ``options`` (4, n): the loss's parameter (label smoothing, delta) at [0, 0], in row 1
+the weights c of classes or outputs, in rows 2 and 3 the least and the largest loss of a label (of
+each output where it is binary), which its gradient does not heed; ``scale`` of the gradient.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ from fastmlp.kernels.simd import (
 )
 
 LOSS, HIT = 0, 1
+
+LEAST, LARGEST = 2, 3
+"""Rows of ``options``: what the loss of a label is clipped to."""
 
 
 @inner
@@ -94,7 +98,12 @@ def softmax_cross_entropy(Z, labels, targets, weights, order, first, D, scores, 
         for j in range(0, Z.shape[1], lanes(Z)):
             store(D, r, j, load(D, r, j) * (row_scale / normaliser))
         D[r, label] -= row_scale
-        scores[LOSS, r] = weight * (math.log(normaliser) - (Z[r, label] - shift))
+        loss = math.log(normaliser) - (Z[r, label] - shift)
+        if loss > options[LARGEST, 0]:  # written so that NaN stays
+            loss = options[LARGEST, 0]
+        if loss < options[LEAST, 0]:
+            loss = options[LEAST, 0]
+        scores[LOSS, r] = weight * loss
         scores[HIT, r] = row_argument(Z, r, shift) == label
 
 
@@ -192,7 +201,10 @@ def binary_cross_entropy(Z, labels, targets, weights, order, first, D, scores, o
         for j in range(0, Z.shape[1], lanes(Z)):
             z, t = load(Z, r, j), load(D, r, j)
             e = exp(0 - absolute(z))
-            store(Z, r, j, maximum(z, 0) - z * t + log1p(e))
+            loss = maximum(z, 0) - z * t + log1p(e)
+            least, largest = masked_row(options, LEAST, j, 0), masked_row(options, LARGEST, j, 0)
+            loss = where(loss > largest, largest, where(loss < least, least, loss))
+            store(Z, r, j, loss)
             store(D, r, j, where(z < 0, e, 1) / (1 + e) - t)
         end_row(Z, r, weights, sample, D, scores, options, scale)
 

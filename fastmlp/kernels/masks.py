@@ -50,6 +50,17 @@ def mark_bytes(x, i, masks, r):
 
 
 @inner
+def clear_row(X, r, masks):
+    """X[r] = 0 where masks[r] says that it is not, and masks[r] = 0."""
+    for w in range(masks.shape[1]):
+        bits = masks[r, w]
+        while bits != 0:
+            X[r, w * MASK_BITS + count_bits((bits & -bits) - 1)] = 0
+            bits &= bits - 1
+        masks[r, w] = 0
+
+
+@inner
 def transpose_masks(masks, begin, end, out):
     """out[c] = mask of the column c over all rows, for begin <= c < end, and some beside them.
 

@@ -18,8 +18,9 @@ from fastmlp.kernels.simd import lanes, load, sqrt, store, where
 L2, KEEP, RATE = 0, 1, 2
 """Columns of ``h`` that all have: coupled decay, 1 - lr times the decoupled, size of the step."""
 
-MOMENTUM, GRADIENT_PART, BUFFER_PART = 3, 4, 5
-"""Further columns of `momentum`: the buffer's decay, how much of g and of the buffer a step is."""
+MOMENTUM, GRADIENT_PART, BUFFER_PART, TAKE = 3, 4, 5, 6
+"""Further columns of `momentum`: the buffer's decay, how much of g and of the buffer a step is, how
+much of g the buffer takes."""
 
 KEEP_MEAN, TAKE_MEAN, KEEP_SQUARE, TAKE_SQUARE, ROOT_SCALE, EPSILON, GRADIENT_RATE = range(3, 10)
 """Further columns of `adam`: b1, 1 - b1, b2, 1 - b2, (1 - b2**t)**-1/2, eps, the rate of g itself
@@ -53,17 +54,19 @@ def decayed_sgd(T: Any, D: Any, M: Any, h: Any) -> None:
 
 
 def momentum(T: Any, D: Any, M: Any, h: Any) -> None:
-    """V = mu V + g;  W = W - lr V, or after Nesterov W - lr (g + mu V); M = V.
+    """V = mu V + t g;  W = W - lr V, or after Nesterov W - lr (g + mu V); M = V.
 
-    As PyTorch has it (Sutskever et al., 2013).
+    As PyTorch has it with t = 1, the learning rate outside of V (Sutskever et al., 2013), and as
+    scikit-learn with t = the rate and lr = 1, so that V keeps the rates of earlier steps.
     """
     l2, keep, lr = h[0, L2], h[0, KEEP], h[0, RATE]
-    mu, gradient_part, buffer_part = h[0, MOMENTUM], h[0, GRADIENT_PART], h[0, BUFFER_PART]
+    mu, take = h[0, MOMENTUM], h[0, TAKE]
+    gradient_part, buffer_part = h[0, GRADIENT_PART], h[0, BUFFER_PART]
     for i in range(D.shape[0]):
         for j in range(0, D.shape[1], lanes(D)):
             W = load(D, i, j)
             g = load(T, i, j) + l2 * W
-            V = mu * load(M, i, j) + g
+            V = mu * load(M, i, j) + take * g
             store(M, i, j, V)
             store(D, i, j, keep * W - lr * (gradient_part * g + buffer_part * V))
 
