@@ -38,7 +38,7 @@ def main() -> int:
     arguments = _arguments()
     if arguments.list:
         for name, work in WORKS.items():
-            print(f"{name:<15} {work.title}")
+            print(f"{name:<18} {work.title}")
         return 0
     names = [name for name in WORKS if name in arguments.works or not arguments.works]
     results: dict[str, Result] = {}
@@ -116,7 +116,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="fewer rounds and cells, nothing that takes long to compile",
+        help="fewer rounds, epochs and cells, nothing that takes long to compile",
     )
     arguments = parser.parse_args()
     unknown = [name for name in arguments.works if name not in WORKS]

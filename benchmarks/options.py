@@ -15,7 +15,7 @@ class Options:
     rounds : int
         Alternations.
     quick : bool
-        Fewer cells, and no variants that take long to compile.
+        Fewer cells and epochs, and no variants that take long to compile.
     say, advance
         Show a line of progress; count one alternation.
     """

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from benchmarks.commands import FirstRun, Memory, WarmRun
 from benchmarks.duel import Duel
+from benchmarks.fit_duel import FitDuel, FitsAtOnce
+from benchmarks.fit_task import FitTask
 from benchmarks.grid import Grid
 from benchmarks.scaling import Scaling
 from benchmarks.task import Task
 
 SMALL, WIDE, SQUARE = (784, 128, 10), (784, 512, 512, 10), (784, 1024, 1024, 10)
 GAUSSIAN = {"data": "gaussian", "batch_size": 256, "samples": 10_240}
+
+DTYPES, SOLVERS = ("float32", "float64"), ("adam", "sgd", "lbfgs")
+"""Of the estimators; scikit-learn's arrays are float64 where nobody asks for another."""
+
+
+def _mnist_fit(solver: str, dtype: str, epochs: int = 3) -> FitTask:
+    arguments = {"hidden_layer_sizes": (128,), "solver": solver, "max_iter": epochs}
+    return FitTask("mnist", arguments, dtype, per_epoch=True)
+
 
 WORKS = {
     "mnist": Duel(
@@ -83,6 +96,55 @@ WORKS = {
         "prediction of 10,000 rows, 784-128-10, float32",
         Task(SMALL, samples=10_000, calls=10),
         {"onnx_runtime": 2},
+    ),
+    **{
+        f"sklearn-mnist-{solver}": FitDuel(
+            f"MLPClassifier, epoch of MNIST 784-128-10, {solver}, batch 'auto' (200)",
+            {dtype: _mnist_fit(solver, dtype) for dtype in DTYPES},
+            least=8,
+        )
+        for solver in ("adam", "sgd")
+    },
+    **{
+        f"sklearn-{n}": FitDuel(
+            f"MLPClassifier, epoch of 50,000 dense rows, {n}-100-1, adam",
+            {dtype: FitTask(str(n), {"max_iter": 5}, dtype, per_epoch=True) for dtype in DTYPES},
+            least=5,
+        )
+        for n in (20, 100)
+    },
+    **{
+        f"sklearn-{data}": FitDuel(
+            f"MLPClassifier, whole fit of {title}, defaults, float64",
+            {solver: FitTask(data, {"solver": solver}) for solver in SOLVERS},
+            least=1,
+        )
+        for data, title in (
+            ("iris", "iris (150, 4)"),
+            ("wine", "wine (178, 13)"),
+            ("cancer", "breast cancer (569, 30)"),
+            ("digits", "digits (1797, 64)"),
+        )
+    },
+    "sklearn-csr": FitDuel(
+        "MLPClassifier, epoch of text-like CSR (10000, 20000), 0.1 % dense, 100 hidden, adam",
+        {dtype: FitTask("csr", {"max_iter": 2}, dtype, per_epoch=True) for dtype in DTYPES},
+        least=5,
+    ),
+    "sklearn-predict": FitDuel(
+        "MLPClassifier.predict_proba, 784-128-10, float32",
+        {
+            f"{rows} row{'s' if rows > 1 else ''}": replace(
+                _mnist_fit("sgd", "float32", epochs=1), rows=rows, calls=calls
+            )
+            for rows, calls in ((1, 200), (10_000, 5))
+        },
+        least=None,
+    ),
+    "sklearn-threads": FitsAtOnce(
+        "MLPClassifier(threads=1): two fits in two Python threads against one",
+        {"mnist": _mnist_fit("adam", "float32"), "digits": FitTask("digits")},
+        most=1.2,
     ),
     "warm-run": WarmRun(
         "whole process: MNIST 784-128-10, SGD, batch 128, 5 epochs, test",

@@ -10,6 +10,8 @@ A module here has a class ``Trainer`` or ``Predictor``, or both, made from a tas
     Predictor(task, variant)
         .predict(x)                # -> probabilities
 
+A module with a class ``Estimator`` instead is measured by its whole fits, `FitTask`.
+
 An epoch's seconds include the permutation, as those of `fastmlp.fit` do. No sample is dropped: the
 last batch of an epoch is smaller.
 """
@@ -33,6 +35,8 @@ PEERS = {
     "jax_scan": Peer("JAX", ("jax",)),
     "torch_mlp": Peer("PyTorch", ("torch",)),
     "sklearn_mlp": Peer("scikit-learn", ("sklearn",)),
+    "fast_fit": Peer("fastmlp"),
+    "sklearn_fit": Peer("scikit-learn", ("sklearn",)),
     "onnx_runtime": Peer("onnxruntime", ("onnxruntime", "onnx")),
     "fma_peak": Peer("FMA peak"),
 }
