@@ -50,10 +50,19 @@ def minimize(
     """
     from scipy.optimize import minimize as scipy_minimize
 
-    decays = {
-        name: optimizer.weight_decay if name[0] == "W" or optimizer.decay_biases else 0.0
-        for name in parameters
-    }
+    start = np.concatenate([view.astype(np.float64).ravel() for view in parameters.values()])
+    dtype = next(iter(parameters.values())).dtype
+    gradient, decays = np.empty_like(start), np.zeros_like(start)
+
+    def parts_of(flat: NDArray[np.float64]) -> Arrays:
+        """Views of ``flat``, shaped as the parameters."""
+        ends = np.cumsum([view.size for view in parameters.values()])[:-1]
+        parts = zip(parameters.items(), np.split(flat, ends), strict=True)
+        return {name: part.reshape(view.shape) for (name, view), part in parts}
+
+    gradient_parts = parts_of(gradient)
+    for name, part in parts_of(decays).items():
+        part[...] = optimizer.weight_decay if name[0] == "W" or optimizer.decay_biases else 0.0
 
     def assign(flat: NDArray[np.float64]) -> None:
         place = 0
@@ -64,12 +73,11 @@ def minimize(
     def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         assign(flat)
         loss, gradients = loss_and_gradients()
-        parts = []
-        for name, view in parameters.items():
-            values = view.astype(np.float64)
-            loss += decays[name] / 2 * float((values * values).sum())
-            parts.append((gradients[name] + decays[name] * values).ravel())
-        return loss, np.concatenate(parts)
+        for name, part in gradient_parts.items():
+            part[...] = gradients[name]
+        values = flat.astype(dtype)  # as the network has them
+        decayed = decays * values
+        return loss + float(decayed @ values) / 2, gradient + decayed
 
     def ended(result: Any) -> None:
         accepted[:] = result
@@ -79,7 +87,6 @@ def minimize(
 
     if iterations == 0:
         return None
-    start = np.concatenate([view.astype(np.float64).ravel() for view in parameters.values()])
     accepted = start.copy()
     try:
         return scipy_minimize(

@@ -469,6 +469,7 @@ class Run:
 
         last = {"since": time.perf_counter(), "begun": 0.0}
         totals: list[Totals] = []
+        gradients: dict[str, NDArray[Any]] = {}
         names = [name for name in self.model.state_dict() if name[0] in "Wbs"]
 
         def loss_and_gradients() -> tuple[float, dict[str, NDArray[Any]]]:
@@ -484,8 +485,9 @@ class Run:
                     "the loss is NaN or infinite before the first step; try to scale the input to "
                     "about [0, 1]"
                 )
-            gradients = parameter_views(self.engine.gradients, self.model.places)
-            return self.train_loss(totals[0]), {name: gradients[name] for name in names}
+            if not gradients:  # whose place stays
+                gradients.update(parameter_views(self.engine.gradients, self.model.places))
+            return self.train_loss(totals[0]), gradients
 
         def iteration_ended() -> bool:
             seconds = time.perf_counter() - last["since"]

@@ -31,6 +31,9 @@ from fastmlp.threads import available_cores
 Kernel = tuple[Callable[..., Any], Callable[..., Any]]
 """A kernel and the family of its arguments, as for `calls.address`."""
 
+_READY: set[np.dtype[Any]] = set()
+"""Dtypes for which this process has the step: numba would take 1 ms of each `fit` to find out."""
+
 MOST_SECONDS = 120
 """Of waiting for the helper, who has less to do: after that it is given up."""
 
@@ -40,7 +43,7 @@ def compile_step(kernels: Sequence[Kernel], dtype: np.dtype[Any]) -> None:
 
     A helper that fails costs time only: whoever needs a kernel then compiles it.
     """
-    if not JIT:
+    if not JIT or dtype in _READY:
         return
     mark = _mark(dtype)
     cold = mark is not None and not mark.exists()
@@ -51,6 +54,7 @@ def compile_step(kernels: Sequence[Kernel], dtype: np.dtype[Any]) -> None:
         step.run.compile((jobs, layers, hyper, numba.int64))
         if helper is not None:
             helper.wait(MOST_SECONDS)
+        _READY.add(dtype)
         if cold and mark is not None:
             mark.touch()
     except (OSError, subprocess.TimeoutExpired):
