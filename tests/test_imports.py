@@ -88,7 +88,7 @@ ROOMS = {
     "fastmlp.export": (TRAINING, {*OUTSIDE, "onnx"}),
     "fastmlp.report": (TRAINING, {*OUTSIDE, "matplotlib"}),
     "fastmlp.distributed": (TRAINING, {*OUTSIDE, "mpi4py"}),
-    "fastmlp.sklearn": (TRAINING, OUTSIDE),
+    "fastmlp.sklearn": ({*TRAINING, "fastmlp.sklearn", "fastmlp.predictor"}, OUTSIDE),
     "fastmlp.settings": ({"fastmlp.checks"}, set()),
     "fastmlp.config": ({"fastmlp"}, OUTSIDE),
     "fastmlp.flags": ({"fastmlp.checks", "fastmlp.config"}, set()),
