@@ -147,7 +147,7 @@ def running_statistics(job, p, dtype):
 @inner
 def trace_of(job):
     """What each step of training has met: (n_steps, TRACE_ITEMS), (0, ...) if nobody asks."""
-    return matrix(job.trace, FLOAT64, 0, job.n_steps, TRACE_ITEMS, TRACE_ITEMS, 1)
+    return matrix(job.step_trace, FLOAT64, 0, job.n_steps, TRACE_ITEMS, TRACE_ITEMS, 1)
 
 
 @inner

@@ -303,7 +303,7 @@ class Engine:
     def _trace_from(self, first: int) -> None:
         """The next job's steps are those of `trace` from ``first`` on."""
         rest = self.trace[first:]
-        self.workspace.job.trace, self.workspace.job.n_steps = rest.ctypes.data, len(rest)
+        self.workspace.job.step_trace, self.workspace.job.n_steps = rest.ctypes.data, len(rest)
 
     def _choose_threads(
         self,

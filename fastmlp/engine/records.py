@@ -107,7 +107,7 @@ _JOB_FIELDS = (
     "cells",  # int64, see `sync`
     "shares",  # int64 (threads + 1,): see `access.shares_of`
     "progress",  # float64 (PROGRESS_ITEMS,)
-    "trace",  # float64 (n_steps, TRACE_ITEMS)
+    "step_trace",  # float64 (n_steps, TRACE_ITEMS)
     "clocks",  # int64 (threads, PHASES)
     # Sizes of these.
     "planes",

@@ -107,15 +107,15 @@ def gather_csr(
         array_of(source, 1, INT32),
         array_of(source, 2, INT64),
     )
-    total = 0
+    total, one = 0, masks.dtype.type(1)
     for r in range(X.shape[0]):
         clear_row(X, r, masks)
         row = order[first + r]
         for k in range(indptr[row], indptr[row + 1]):
-            column = indices[k]
+            column = int(indices[k])
             if data[k] != 0:
                 X[r, column] += data[k]
-                masks[r, column // MASK_BITS] |= 1 << (column % MASK_BITS)
+                masks[r, column // MASK_BITS] |= one << (column % MASK_BITS)
         total += indptr[row + 1] - indptr[row]
     found[0, NON_ZEROS], found[0, NOT_FINITE] = total, 0
 

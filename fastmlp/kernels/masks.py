@@ -54,10 +54,11 @@ def clear_row(X, r, masks):
     """X[r] = 0 where masks[r] says that it is not, and masks[r] = 0."""
     for w in range(masks.shape[1]):
         bits = masks[r, w]
-        while bits != 0:
-            X[r, w * MASK_BITS + count_bits((bits & -bits) - 1)] = 0
-            bits &= bits - 1
-        masks[r, w] = 0
+        if bits != 0:
+            for k in range(MASK_BITS):
+                if (bits >> k) & 1:
+                    X[r, w * MASK_BITS + k] = 0
+            masks[r, w] = 0
 
 
 @inner
