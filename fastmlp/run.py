@@ -307,19 +307,22 @@ class Run:
 
     def train(self) -> None:
         """All epochs that are left."""
-        if isinstance(self.optimizer, LBFGS):
-            self._minimize()
-            return
-        if self._had_ended():
-            return
         with counted_training():
+            if isinstance(self.optimizer, LBFGS):
+                self._minimize()
+                return
+            if self._had_ended():
+                return
             while self.epoch < self.epochs:
                 for callback in self.callbacks:
                     callback.on_epoch_begin(self.model, self.epoch + 1)
-                if self.fewer_threads:
-                    self.engine.limit_threads(self.most_threads() // trainings_at_once())
+                self._share_cores()
                 if self._end_epoch(*self._pass()):
                     break
+
+    def _share_cores(self) -> None:
+        if self.fewer_threads:
+            self.engine.limit_threads(self.most_threads() // trainings_at_once())
 
     def _had_ended(self) -> bool:
         """Whether the run that this one goes on from came to its end before its last epoch."""
@@ -478,6 +481,7 @@ class Run:
                 last["begun"] += 1
                 for callback in self.callbacks:
                     callback.on_epoch_begin(self.model, self.epoch + 1)
+            self._share_cores()
             totals[:] = [self.engine.gradients_of(self.samples, self.targets, self.rows)]
             # Later on it may be a trial of the line search, which then takes a shorter step.
             if not (self.epoch or self.tolerant or math.isfinite(totals[0].loss)):

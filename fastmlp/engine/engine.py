@@ -344,6 +344,7 @@ class Engine:
     ) -> Totals:
         """Gradients of the mean loss over ``order``, or all, into the buffer ``gradients``."""
         self._need_gradients()
+        self.workspace.use(min(self._preferred, self._most))
         return self._run(records.GRADIENT, samples, targets, order)
 
     def score(

@@ -179,12 +179,16 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
             sample_weight = _check_sample_weight(sample_weight, X)
         self.n_outputs_ = self._n_outputs(y)
         weights = self._all_weights(y, sample_weight)
+        checked = self._check_evaluation(evaluation)
         self._random_state = check_random_state(self.random_state)
         if first:
             self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
         model = network_of(self, adopt=True)
         data = self._label(self._samples(X, model), y, weights, model.dtype)
-        held = self._evaluation_set(evaluation, model)
+        held = None
+        if checked is not None:
+            X, y_val, weights_val = checked
+            held = self._label(self._samples(X, model), y_val, weights_val, model.dtype)
         if is_lbfgs(self):
             self._minimize(model, data, held, callbacks)
         else:
@@ -221,7 +225,7 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
         array = np.require(X, model.dtype, ["C", "A"])
         return Samples("float", (array,), array.shape[0], array.shape[1], 1.0)
 
-    def _evaluation_set(self, evaluation: tuple[Any, Any, Any], model: MLP) -> Labelled | None:
+    def _check_evaluation(self, evaluation: tuple[Any, Any, Any]) -> tuple[Any, Any, Any] | None:
         X, y, sample_weight = evaluation
         if X is None and y is None and sample_weight is None:
             return None
@@ -235,7 +239,7 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
             raise ValueError(f"y_val has {len(y)} samples, X_val {X.shape[0]}")
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
-        return self._label(self._samples(X, model), y, sample_weight, model.dtype)
+        return X, y, sample_weight
 
     def _descend(
         self,
@@ -249,7 +253,9 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
         """Adam, SGD, or the optimiser given."""
         if not incremental or not hasattr(self, "_optimizer"):
             optimizer = self._make_optimizer(model)
-            self._optimizer = OptimizerState(optimizer, float(optimizer.lr))
+            # Drawn where it is needed: otherwise later draws would not be scikit-learn's.
+            seed = int(self._random_state.randint(2**31)) if np.any(model.dropout) else 0
+            self._optimizer = OptimizerState(optimizer, float(optimizer.lr), seed)
         rows, scored = np.arange(data.samples.count), None
         if self.early_stopping:
             rows, scored = self._hold_out(data, held, stratify)
@@ -275,7 +281,9 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
             schedule=self.schedule or CurrentRate(self._optimizer),
             memory=self._optimizer,
         )
-        run.kept = self.__dict__.get("_engine") if incremental else None
+        kept = self.__dict__.get("_engine") if incremental else None
+        if kept is not None and self.threads in (None, kept.team.threads):
+            run.kept = kept
 
         def score() -> float:
             assert scored is not None
@@ -365,14 +373,12 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
         validation = None
         if held is not None:
             validation = Part(held.samples, held.targets, np.arange(held.samples.count))
-        # Drawn where it is needed: otherwise later draws would not be scikit-learn's.
-        seed = self._random_state.randint(2**31) if np.any(model.dropout) else 0
         return EstimatorRun(
             model=model,
             samples=data.samples,
             targets=data.targets,
             validation=validation,
-            seed=int(seed),
+            seed=0 if is_lbfgs(self) else self._optimizer.seed,
             shuffle=self.shuffle,
             metrics=(),
             averaging=None,
@@ -406,9 +412,12 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
                 engine = in_another_thread(lambda: run.compiled(threads))
             try:
                 run.begin(engine, None)
-                run.train()
-                for callback in run.callbacks:
-                    callback.on_train_end(run.model, run.history)
+                try:
+                    run.train()
+                except KeyboardInterrupt:
+                    self._end(run)
+                    raise
+                self._end(run)
             finally:
                 engine.team.close()
                 engine.let_go()
@@ -418,7 +427,13 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
             for callback in run.callbacks:
                 if hasattr(callback, "release"):
                     callback.release()
+            run.callbacks = ()  # one of them knows of the run: the two would keep X alive
         self._engine = engine if keep else None
+
+    def _end(self, run: EstimatorRun) -> None:
+        """Training has ended, by itself or by Ctrl-C."""
+        for callback in run.callbacks:
+            callback.on_train_end(run.model, run.history)
         if run.validation is not None:
             losses = run.history.to_dict()["val_loss"]
             self.validation_loss_curve_ = [*(self.validation_loss_curve_ or []), *losses]

@@ -309,8 +309,10 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):  # type: ignore[
             y=self.classes_[counted],
             sample_weight=weights,
         )
-        if (factors < 0).any():
-            raise ValueError(f"class_weight must hold numbers of 0 or more, not {factors.min():g}")
+        if not (np.isfinite(factors) & (factors >= 0)).all():
+            raise ValueError(
+                f"class_weight must hold finite numbers of 0 or more, not {self.class_weight!r}"
+            )
         return factors[places]
 
     def _label(self, samples: Samples, y: Any, weights: Any, dtype: np.dtype[Any]) -> Labelled:

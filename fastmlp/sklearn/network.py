@@ -13,7 +13,7 @@ from fastmlp.model import MLP
 from fastmlp.predictor import Predictor
 from fastmlp.sklearn.parameters import threads_of
 
-UNKEPT = ("_network", "_network_key", "_predictor", "_engine")
+UNKEPT = ("_network", "_network_key", "_engine")
 """Attributes that no copy or pickle takes: buffers, and what is bound to their addresses."""
 
 
@@ -63,13 +63,14 @@ def network_of(estimator: Any, adopt: bool = False) -> MLP:
 
 def predictor_of(estimator: Any, network: MLP) -> Predictor:
     """A predictor of ``network`` with the threads that the constructor was told."""
-    kept = estimator.__dict__.get("_predictor")
-    # Not by how many there are by default: to find that out takes longer than to predict.
-    if kept is None or kept[0] is not network or kept[1] != estimator.threads:
+    # Not by how many there are by default: to find that out takes longer than to predict. On the
+    # network, since a prediction may not change the estimator's attributes.
+    kept = network.__dict__.get("_predictor_of_estimator")
+    if kept is None or kept[0] != estimator.threads:
         threads = threads_of(estimator.threads)
-        predictor = Predictor(network, threads=threads, keep_threads=False)
-        estimator._predictor = kept = (network, estimator.threads, predictor)
-    made: Predictor = kept[2]
+        kept = estimator.threads, Predictor(network, threads=threads, keep_threads=False)
+        network._predictor_of_estimator = kept
+    made: Predictor = kept[1]
     return made
 
 

@@ -59,6 +59,13 @@ def check_additions(estimator: Any, incremental: bool) -> None:
     for name in ("schedule", "max_seconds"):
         if incremental and getattr(estimator, name) is not None:
             raise ValueError(f"partial_fit does not support {name}: each call is one epoch")
+    if is_lbfgs(estimator):
+        for name in ("dropout", "schedule"):
+            if np.any(getattr(estimator, name)):
+                raise ValueError(
+                    f"{name} cannot be used with L-BFGS: its line search needs one and the same "
+                    "function of the weights throughout"
+                )
     if estimator.learning_rate != "constant":
         for name in ("optimizer", "schedule"):
             if getattr(estimator, name) is not None:

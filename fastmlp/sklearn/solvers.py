@@ -73,6 +73,8 @@ class OptimizerState:
     optimizer : Optimizer
     learning_rate : float
         Of the next step; of Adam's last one.
+    seed : int
+        Of dropout.
     step : int
         Steps done.
     state : ndarray or None
@@ -81,6 +83,7 @@ class OptimizerState:
 
     optimizer: Optimizer
     learning_rate: float
+    seed: int = 0
     step: int = 0
     state: NDArray[Any] | None = None
 
