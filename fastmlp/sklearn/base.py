@@ -184,6 +184,12 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
         if first:
             self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
         model = network_of(self, adopt=True)
+        shape = X.shape[1], self.n_outputs_
+        if shape != (model.layers[0], model.layers[-1]):  # the engine follows them without looking
+            raise ValueError(
+                f"X and y have {shape[0]} features and {shape[1]} outputs, the fitted network "
+                f"{model.layers[0]} and {model.layers[-1]}"
+            )
         data = self._label(self._samples(X, model), y, weights, model.dtype)
         held = None
         if checked is not None:

@@ -214,7 +214,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):  # type: ignore[mi
         self.max_seconds = max_seconds
 
     def _network_loss(self) -> Loss:
-        return Poisson() if self.loss == "poisson" else SquaredError()
+        return Poisson() if self.out_activation_ == "exp" else SquaredError()
 
     def _out_activation(self) -> str:
         return "exp" if self.loss == "poisson" else "identity"
@@ -253,7 +253,7 @@ class MLPRegressor(RegressorMixin, BaseMultilayerPerceptron):  # type: ignore[mi
         rows = np.ascontiguousarray(y, dtype)
         options = loss_options(loss, n, dtype)
         constants = None
-        if self.loss == "poisson":
+        if loss.name == "poisson":
             options[1] = n  # the sum over the outputs, not their mean
             constants = (xlogy(y, y) - y).sum(axis=1) * (1.0 if weights is None else weights)
         else:
