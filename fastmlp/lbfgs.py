@@ -82,7 +82,11 @@ def minimize(
     def ended(result: Any) -> None:
         accepted[:] = result
         assign(result)
-        if iteration_ended():
+        try:
+            stop = iteration_ended()
+        except StopIteration as error:  # which scipy would take for ours
+            raise RuntimeError("a callback raised StopIteration") from error
+        if stop:
             raise StopIteration
 
     if iterations == 0:

@@ -23,7 +23,7 @@ class Targets:
 
     Attributes
     ----------
-    kind : {"labels", "smooth", "rows"}
+    kind : {"labels", "smooth", "rows", "rounded"}
         Which of the loss's kernels reads them.
     labels : ndarray of int64 (n_samples,)
         Empty for rows.
@@ -120,7 +120,8 @@ def loss_options(
     """What a loss's kernel needs to know beside logits and targets: (4, n_outputs).
 
     Its parameter at [0, 0]; weights of classes or outputs in row 1, here ones; in rows 2 and 3 the
-    ``least`` and the ``largest`` loss of a label, to which cross-entropy of labels is clipped.
+    ``least`` and the ``largest`` loss of a label, to which those of labels and "rounded" rows are
+    clipped.
     """
     options = np.ones((4, n_outputs), dtype=dtype)
     options[0, 0] = loss.parameter

@@ -1,10 +1,12 @@
 """Whole fits of ours and of scikit-learn's own estimators, side by side."""
 
 import inspect
+import warnings
 
 import numpy as np
 import pytest
 import scipy.sparse
+from sklearn.datasets import load_breast_cancer
 
 from tests.sklearn_helpers import (
     PAIRS,
@@ -663,3 +665,55 @@ def test_every_public_name_of_theirs_is_there_after_fit(problem, solver):
             name: value for name, value in theirs.get_params().items() if name != "random_state"
         }.items()
     )
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_losses_are_theirs_where_logits_are_large(solver):
+    """Features that are not scaled: logits of 30 and more, where they round 1 - p."""
+    X, y = load_breast_cancer(return_X_y=True)
+    X = X / 100 if solver == "lbfgs" else X
+    rate = 1e-5 if solver == "sgd" else 1e-3
+    settings = {"solver": solver, "max_iter": 20, "random_state": 2, "learning_rate_init": rate}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ours, theirs = (each(**settings).fit(X, y) for each in PAIRS["MLPClassifier"])
+    np.testing.assert_allclose(ours.loss_, theirs.loss_, rtol=1e-10)
+    if solver != "lbfgs":
+        np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-10)
+
+
+def test_a_fitted_network_refuses_data_of_another_shape():
+    rng = np.random.default_rng(0)
+    X, y, t = rng.random((60, 5)), rng.integers(0, 3, 60), rng.random((60, 2))
+    regressor = PAIRS["MLPRegressor"][0](
+        hidden_layer_sizes=6, max_iter=2, warm_start=True, random_state=0
+    ).fit(X, t)
+    for other in (t[:, 0], rng.random((60, 4))):
+        for method in ("fit", "partial_fit"):
+            with pytest.raises(ValueError, match="outputs, the fitted network 5 and 2"):
+                getattr(regressor, method)(X, other)
+    classifier = PAIRS["MLPClassifier"][0](6, max_iter=2, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match="sample_weight"):  # after n_features_in_ has changed
+        classifier.fit(X[:, :3], y, sample_weight=[1])
+    with pytest.raises(ValueError, match="3 features and 3 outputs, the fitted network 5 and 3"):
+        classifier.partial_fit(X[:, :3], y)
+    classifier.set_params(warm_start=True, hidden_layer_sizes=(6, 6))
+    with pytest.raises(ValueError, match="hidden_layer_sizes"):
+        classifier.fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"learning_rate": "invscaling", "power_t": 1.0}, {"power_t": 2}]
+)
+def test_partial_fit_keeps_the_rule_of_the_learning_rate_it_began_with(changed):
+    X, y = PROBLEMS["multiclass"]
+    settings = {"solver": "sgd", "learning_rate_init": 0.1, "max_iter": 3, "random_state": 0}
+    if "learning_rate" not in changed:
+        settings["learning_rate"] = "invscaling"
+    losses = []
+    for each in PAIRS["MLPClassifier"]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            estimator = each(**settings).fit(X, y).set_params(**changed)
+            losses.append([estimator.partial_fit(X, y).loss_ for _ in range(3)])
+    np.testing.assert_allclose(*losses, rtol=1e-10)

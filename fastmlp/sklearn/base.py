@@ -184,6 +184,13 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
         if first:
             self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
         model = network_of(self, adopt=True)
+        if len(hidden) != len(model.layers) - 2 or (
+            is_lbfgs(self) and hidden != list(model.layers[1:-1])
+        ):
+            raise ValueError(
+                f"hidden_layer_sizes must be {list(model.layers[1:-1])}, as fitted before, not "
+                f"{hidden}"
+            )
         shape = X.shape[1], self.n_outputs_
         if shape != (model.layers[0], model.layers[-1]):  # the engine follows them without looking
             raise ValueError(
@@ -261,7 +268,9 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
             optimizer = self._make_optimizer(model)
             # Drawn where it is needed: otherwise later draws would not be scikit-learn's.
             seed = int(self._random_state.randint(2**31)) if np.any(model.dropout) else 0
-            self._optimizer = OptimizerState(optimizer, float(optimizer.lr), seed)
+            self._optimizer = OptimizerState(
+                optimizer, float(optimizer.lr), self.learning_rate, self.power_t, seed
+            )
         rows, scored = np.arange(data.samples.count), None
         if self.early_stopping:
             rows, scored = self._hold_out(data, held, stratify)
@@ -273,7 +282,7 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
                 warnings.warn(
                     "Got `batch_size` less than 1 or larger than sample size. It is going to be"
                     " clipped",
-                    stacklevel=4,
+                    stacklevel=1,
                 )
             batch_size = min(self.batch_size, n)
         run = self._make_run(
@@ -306,14 +315,14 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
         try:
             self._train(run, keep=incremental)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=1)
         else:
             if not incremental and self.n_iter_ == self.max_iter and not monitor.stalled:
                 warnings.warn(
                     f"Stochastic Optimizer: Maximum iterations ({self.max_iter:d}) reached and the"
                     " optimization hasn't converged yet.",
                     ConvergenceWarning,
-                    stacklevel=4,
+                    stacklevel=1,
                 )
         if monitor.best is not None:
             model.parameters[...] = monitor.best
@@ -453,8 +462,8 @@ class BaseMultilayerPerceptron(CallbackSupportMixin, BaseEstimator):  # type: ig
         network = network_of(self)
         predictor = predictor_of(self, network)
         outputs = predictor.predict_proba(X) if network.loss.has_accuracy else predictor.predict(X)
-        if X.dtype == np.float64 and outputs.dtype != np.float64:
-            outputs = outputs.astype(np.float64)
+        if np.result_type(X.dtype, outputs.dtype) == np.float64:  # as a product with X would be
+            outputs = outputs.astype(np.float64, copy=False)
         return outputs.reshape(len(outputs), -1)
 
     def _parameters_copied(self) -> dict[str, Any]:

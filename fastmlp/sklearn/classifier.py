@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
@@ -325,7 +326,7 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):  # type: ignore[
         if y.ndim == 1:
             kind, labels = "labels", np.ascontiguousarray(y, np.int64)
         else:
-            kind, rows = "rows", np.ascontiguousarray(y, dtype)
+            kind, rows = "rounded", np.ascontiguousarray(y, dtype)
             options[1] = n  # the sum over the labels, not their mean
         masses = np.empty(0, dtype) if weights is None else np.ascontiguousarray(weights, dtype)
         targets = Targets(kind, labels, rows, masses, masses, options)
@@ -336,7 +337,9 @@ class MLPClassifier(ClassifierMixin, BaseMultilayerPerceptron):  # type: ignore[
 
     def _score_outputs(self, outputs: NDArray[Any], y: NDArray[Any], weights: Any) -> float:
         hits = outputs.argmax(axis=1) == y if y.ndim == 1 else ((outputs > 0.5) == y).all(axis=1)
-        return float(np.average(hits, weights=weights))
+        if weights is None:
+            return float(hits.mean())
+        return float(accuracy_score(np.ones_like(hits), hits, sample_weight=weights))
 
     @available_if(lambda est: est._check_solver())  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]

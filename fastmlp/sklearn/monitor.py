@@ -54,8 +54,8 @@ class Monitor(Callback):
             print(f"Iteration {estimator.n_iter_}, loss = {record.train_loss:.8f}")
         self._count(model)
         memory = estimator._optimizer
-        if estimator.learning_rate == "invscaling" and isinstance(memory.optimizer, SklearnSGD):
-            memory.learning_rate = memory.optimizer.lr / (estimator.t_ + 1) ** estimator.power_t
+        if memory.rule == "invscaling" and isinstance(memory.optimizer, SklearnSGD):
+            memory.learning_rate = memory.optimizer.lr / (estimator.t_ + 1) ** memory.power
         if estimator._no_improvement_count > estimator.n_iter_no_change:
             self.stalled = self._stops()
         return self.stalled
@@ -88,9 +88,7 @@ class Monitor(Callback):
             f"{what} did not improve more than tol={estimator.tol:f} for "
             f"{estimator.n_iter_no_change:d} consecutive {epochs}."
         )
-        adaptive = estimator.learning_rate == "adaptive" and isinstance(
-            memory.optimizer, SklearnSGD
-        )
+        adaptive = memory.rule == "adaptive" and isinstance(memory.optimizer, SklearnSGD)
         if not adaptive:
             message += " Stopping."
         elif memory.learning_rate <= LEAST_RATE:

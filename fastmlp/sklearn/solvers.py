@@ -73,6 +73,8 @@ class OptimizerState:
     optimizer : Optimizer
     learning_rate : float
         Of the next step; of Adam's last one.
+    rule, power : str, float
+        How the learning rate changes, as ``learning_rate`` and ``power_t`` said when it was made.
     seed : int
         Of dropout.
     step : int
@@ -83,6 +85,8 @@ class OptimizerState:
 
     optimizer: Optimizer
     learning_rate: float
+    rule: str
+    power: float
     seed: int = 0
     step: int = 0
     state: NDArray[Any] | None = None
