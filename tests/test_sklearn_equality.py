@@ -682,6 +682,7 @@ def test_losses_are_theirs_where_logits_are_large(solver):
         np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_fitted_network_refuses_data_of_another_shape():
     rng = np.random.default_rng(0)
     X, y, t = rng.random((60, 5)), rng.integers(0, 3, 60), rng.random((60, 2))
