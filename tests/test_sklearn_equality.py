@@ -698,7 +698,8 @@ def test_a_fitted_network_refuses_data_of_another_shape():
         classifier.fit(X[:, :3], y, sample_weight=[1])
     with pytest.raises(ValueError, match="3 features and 3 outputs, the fitted network 5 and 3"):
         classifier.partial_fit(X[:, :3], y)
-    classifier.set_params(warm_start=True, hidden_layer_sizes=(6, 6))
+    classifier = PAIRS["MLPClassifier"][0](6, max_iter=2, warm_start=True).fit(X, y)
+    classifier.set_params(hidden_layer_sizes=(6, 6))
     with pytest.raises(ValueError, match="hidden_layer_sizes"):
         classifier.fit(X, y)
 
