@@ -465,7 +465,7 @@ class Engine:
         """Make ``workspace.job`` the job of `_call`."""
         asked = mode, batch_size, id(samples), id(targets), id(order)  # which are kept alive
         if mode == records.GRADIENT and asked == self._asked:
-            return  # L-BFGS asks again and again; 30 us of 300 on 150 samples
+            return  # L-BFGS asks again and again: 55 us on 150 samples in place of 80
         self._asked = asked
         dtype, job = self.model.dtype, self.workspace.job
         hyper = np.zeros((1, 1, HYPERPARAMETERS), dtype=dtype)

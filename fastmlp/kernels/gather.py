@@ -100,7 +100,7 @@ def gather_csr(
 
     X[r] is zero but where ``masks`` says, and where they do, before and after: of 20,000 columns
     with 20 items to a row no more than these are touched. To clear and to search the whole of 200
-    rows took 6.4 ms, this 0.2.
+    rows took 4.7 ms, this 1.1 to 1.7.
     """
     data, indices, indptr = (
         array_of(source, 0, X.dtype),
