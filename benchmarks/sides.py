@@ -75,6 +75,11 @@ class Side:
         time.sleep(REST_SECONDS)
         return float(self._ask(do="run", seed=seed)["seconds"])
 
+    def train(self, seed: int) -> tuple[float, float]:
+        """Seconds of the whole training, and accuracy on the test set."""
+        answer = self._ask(do="train", seed=seed)
+        return float(answer["seconds"]), float(answer["accuracy"])
+
     def _ask(self, **request: Any) -> dict[str, Any]:
         assert self.process.stdin is not None
         assert self.process.stdout is not None

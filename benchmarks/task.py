@@ -15,6 +15,7 @@ import reference
 OPTIMIZERS = {
     "sgd": ("SGD", {}),
     "momentum": ("SGD", {"momentum": 0.9}),
+    "nesterov": ("SGD", {"momentum": 0.9, "nesterov": True}),
     "adam": ("Adam", {}),
     "adamw": ("AdamW", {"weight_decay": 0.01}),
 }
@@ -36,6 +37,12 @@ class Task:
         Whether peers try every way they know, those too that take long to compile.
     calls : int
         Predictions in a row that make one measurement; 0: the task is an epoch of training.
+    epochs : int
+        Of a whole training, over which the schedule runs.
+    one_cycle : float or None
+        Share of the steps before the peak of `fastmlp.OneCycle`; None: a constant rate.
+    augmentation : dict or None
+        Arguments of `fastmlp.Augmentation` beside the shape; each side draws its own numbers.
     """
 
     layers: tuple[int, ...]
@@ -51,6 +58,10 @@ class Task:
     threads: int = 1
     search: bool = True
     calls: int = 0
+    epochs: int = 1
+    one_cycle: float | None = None
+    label_smoothing: float = 0.0
+    augmentation: dict[str, float] | None = None
 
     @property
     def flops(self) -> int:
@@ -58,17 +69,30 @@ class Task:
         products = [n * m for n, m in zip(self.layers, self.layers[1:], strict=False)]
         return self.samples * 2 * (3 * sum(products) - products[0])
 
+    @property
+    def schedule(self) -> fastmlp.Schedule:
+        """Of the learning rate."""
+        if self.one_cycle is None:
+            return fastmlp.Constant()
+        return fastmlp.OneCycle(pct_start=self.one_cycle)
 
-def initial(task: Task) -> Any:
+    def rates(self, epoch: int) -> NDArray[np.float64]:
+        """Learning rate of each step of an epoch; they count from 1."""
+        n = -(-self.samples // self.batch_size)
+        steps = np.arange((epoch - 1) * n, epoch * n) + 1
+        return self.schedule.rates(self.learning_rate, steps, n, self.epochs, {})
+
+
+def initial(task: Task, seed: int = 0) -> Any:
     """A NumPy network with the parameters that every side starts from."""
-    return reference.MLP(task.layers, dtype=task.dtype, norm=task.norm)
+    return reference.MLP(task.layers, dtype=task.dtype, norm=task.norm, seed=seed)
 
 
-def order(task: Task, seed: int) -> NDArray[np.int64]:
+def order(task: Task, seed: int, epoch: int = 1) -> NDArray[np.int64]:
     """Rows of the epoch, as `fastmlp.fit` with this seed takes them."""
     if task.batch_size >= task.samples:
         return np.arange(task.samples)
-    return np.random.default_rng((seed, 1)).permutation(task.samples)
+    return np.random.default_rng((seed, epoch)).permutation(task.samples)
 
 
 @cache

@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.sides import BRIEF_SECONDS
 from benchmarks.task import Task, floats, initial
+from fastmlp import load_dataset
 from fastmlp.data import DataError
 from fastmlp.threads import processors_of_cores
 
@@ -55,6 +56,18 @@ class Session:
         if self.seconds < BRIEF_SECONDS:
             self._run(self.subject, seed)
         return {"seconds": self._run(self.subject, seed)}
+
+    def train(self, seed: int) -> dict[str, Any]:
+        """A whole training: its seconds, and the accuracy on the test set."""
+        subject = self.subject
+        if hasattr(subject, "train"):
+            seconds = subject.train(seed)
+        else:
+            subject.reset(seed)
+            seconds = sum(subject.epoch(seed, e)[0] for e in range(1, self.task.epochs + 1))
+        mnist = load_dataset("mnist")
+        accuracy = subject.accuracy(mnist.x_test, mnist.y_test)
+        return {"seconds": seconds, "accuracy": accuracy}
 
     def _make(self, variant: str) -> Any:
         if not self.task.calls:
