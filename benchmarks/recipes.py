@@ -27,7 +27,7 @@ RECIPES = {
     "98": _recipe(256, epochs=2, batch_size=128, lr=0.3, label_smoothing=0.05),
     "98.5": _recipe(
         *(256, 128),
-        epochs=5,
+        epochs=4,
         batch_size=128,
         lr=0.3,
         label_smoothing=0.05,
@@ -35,7 +35,7 @@ RECIPES = {
     ),
     "99": _recipe(
         *(384, 192),
-        epochs=20,
+        epochs=16,
         batch_size=128,
         lr=0.3,
         label_smoothing=0.05,
