@@ -12,26 +12,22 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import machine, pictures, report
+from benchmarks.arguments import Parser, fail, integer
 from benchmarks.options import Options
 from benchmarks.progress import showing
 from benchmarks.result import Result
 from benchmarks.sides import SideError
 from benchmarks.works import WORKS
 from fastmlp.atomic import check_writable, write_atomically
-from fastmlp.checks import parse_integer
 from fastmlp.threads import available_cores
 
+PROGRAM = "compare.py"
 ROUNDS, QUICK_ROUNDS = 11, 3
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"compare.py: error: {message}\n")
 
 
 def main() -> int:
@@ -63,14 +59,14 @@ def main() -> int:
                 try:
                     results[name] = WORKS[name].measure(options)
                 except SideError as error:  # the other works are worth having
-                    status = _fail(f"{name}: {error}", 1)
+                    status = fail(PROGRAM, f"{name}: {error}", 1)
                     continue
                 if not to_stdout:
                     progress.result(f"\n{report.table(results[name])}")
     except KeyboardInterrupt:
-        status = _fail("interrupted", 130)
+        status = fail(PROGRAM, "interrupted", 130)
     except (SideError, OSError) as error:
-        return _fail(error, 1)
+        return fail(PROGRAM, error, 1)
     if arguments.json:
         text = json.dumps(report.as_json(about, results), indent=1)
         if to_stdout:
@@ -82,14 +78,9 @@ def main() -> int:
     return status
 
 
-def _fail(error: object, status: int) -> int:
-    print(f"compare.py: error: {error}", file=sys.stderr, flush=True)
-    return status
-
-
 def _arguments() -> argparse.Namespace:
-    parser = _Parser(
-        prog="compare.py",
+    parser = Parser(
+        prog=PROGRAM,
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -98,13 +89,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="name the works and stop")
     parser.add_argument(
         "--rounds",
-        type=_integer(1, 1000),
+        type=integer(1, 1000),
         metavar="N",
         help=f"alternations (default: {ROUNDS}, with --quick {QUICK_ROUNDS})",
     )
     parser.add_argument(
         "--threads",
-        type=_integer(1, available_cores()),
+        type=integer(1, available_cores()),
         default=available_cores(),
         metavar="N",
         help="of every side (default: %(default)s); so many cores are all it may use",
@@ -132,16 +123,6 @@ def _arguments() -> argparse.Namespace:
     except (OSError, ImportError, ValueError) as error:
         parser.error(" ".join(str(error).split()))
     return arguments
-
-
-def _integer(least: int, most: int) -> Any:
-    def parse(text: str) -> int:
-        try:
-            return parse_integer("the value", text, least, most)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parse
 
 
 if __name__ == "__main__":

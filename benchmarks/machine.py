@@ -23,6 +23,12 @@ PEAK_RUNS = 9
 
 def describe(threads: int) -> dict[str, Any]:
     """What stands above the table."""
+    peaks = {str(n): _fma_peak(n) for n in sorted({1, threads})}
+    return {**about(threads), "fma_peak_gflops": peaks}
+
+
+def about(threads: int) -> dict[str, Any]:
+    """The same without the peaks, which take seconds to measure."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
@@ -32,7 +38,6 @@ def describe(threads: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": _versions(),
         "threads": threads,
-        "fma_peak_gflops": {str(n): _fma_peak(n) for n in sorted({1, threads})},
     }
 
 

@@ -18,13 +18,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from scipy.stats import t as student
 
 from benchmarks import machine
+from benchmarks.arguments import Parser, fail, integer
 from benchmarks.duel import start
 from benchmarks.options import Options
 from benchmarks.progress import Progress, showing
@@ -34,8 +35,9 @@ from benchmarks.result import Result
 from benchmarks.sides import SideError, alternate
 from benchmarks.task import Task
 from fastmlp.atomic import check_writable, write_atomically
-from fastmlp.checks import parse_integer
 from fastmlp.threads import available_cores
+
+PROGRAM = "records.py"
 
 PEERS = {"JAX": ("jax_scan", 3.5), "PyTorch": ("torch_mlp", 8.0)}
 """Module in `benchmarks/peers`, and how many times as long as ours it should take at least."""
@@ -45,11 +47,6 @@ PEER_SEEDS, PEER_SECONDS = 3, 60.0
 """A peer trains to the end with so many seeds, if one takes no longer, to show what it learns."""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"records.py: error: {message}\n")
-
-
 def main() -> int:
     arguments = _arguments()
     try:
@@ -57,9 +54,9 @@ def main() -> int:
             progress.begin(arguments.mark)
             record = _measure(arguments, progress)
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        return fail(PROGRAM, "interrupted", 130)
     except (SideError, OSError) as error:
-        return _fail(error, 1)
+        return fail(PROGRAM, error, 1)
     if arguments.json == "-":
         print(json.dumps(record, indent=1))
     else:
@@ -68,7 +65,9 @@ def main() -> int:
             write_atomically(Path(arguments.json), f"{json.dumps(record, indent=1)}\n".encode())
     if not record["counts"]:
         mean = record["mean_test_accuracy"]
-        return _fail(f"the mean, {mean:.3%}, does not reach {arguments.mark} %: no record", 1)
+        return fail(
+            PROGRAM, f"the mean, {mean:.3%}, does not reach {arguments.mark} %: no record", 1
+        )
     if arguments.keep:
         keep(record)
     return 0
@@ -163,14 +162,9 @@ def _text(record: dict[str, Any]) -> str:
     return "\n".join([*lines, *(f"  note: {remark}" for remark in record["remarks"])])
 
 
-def _fail(error: object, status: int) -> int:
-    print(f"records.py: error: {error}", file=sys.stderr, flush=True)
-    return status
-
-
 def _arguments() -> argparse.Namespace:
-    parser = _Parser(
-        prog="records.py",
+    parser = Parser(
+        prog=PROGRAM,
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -178,14 +172,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("mark", metavar="MARK", choices=list(RECIPES), help=", ".join(RECIPES))
     parser.add_argument(
         "--seeds",
-        type=_integer(2, 10_000),
+        type=integer(2, 10_000),
         default=LEAST_SEEDS,
         metavar="N",
         help="seeds 0 ... N-1 (default: %(default)s, the least that --keep takes)",
     )
     parser.add_argument(
         "--threads",
-        type=_integer(1, available_cores()),
+        type=integer(1, available_cores()),
         default=available_cores(),
         metavar="N",
         help="of every side (default: %(default)s)",
@@ -204,16 +198,6 @@ def _arguments() -> argparse.Namespace:
     except (OSError, ValueError) as error:
         parser.error(" ".join(str(error).split()))
     return arguments
-
-
-def _integer(least: int, most: int) -> Any:
-    def parse(text: str) -> int:
-        try:
-            return parse_integer("the value", text, least, most)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parse
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ class Peer:
 
 PEERS = {
     "fast": Peer("fastmlp"),
+    "fast_call": Peer("fastmlp"),
     "numpy_reference": Peer("NumPy reference"),
     "jax_scan": Peer("JAX", ("jax",)),
     "torch_mlp": Peer("PyTorch", ("torch",)),

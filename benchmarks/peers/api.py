@@ -24,14 +24,13 @@ class ApiTrainer:
 
     def reset(self, seed: int = 0) -> None:
         task = self.task
+        settings = task.network
+        if task.label_smoothing:
+            settings["loss"] = self.implementation.CrossEntropy(
+                label_smoothing=task.label_smoothing
+            )
         self.model: Any = self.implementation.MLP(
-            task.layers,
-            dtype=task.dtype,
-            activation=task.activation,
-            norm=task.norm,
-            dropout=task.dropout,
-            loss=self.implementation.CrossEntropy(label_smoothing=task.label_smoothing),
-            seed=seed,
+            task.layers, dtype=task.dtype, seed=seed, **settings
         )
 
     def epoch(self, seed: int, number: int = 1) -> tuple[float, float]:
@@ -50,12 +49,11 @@ class ApiTrainer:
 
     def _fit(self, seed: int, epochs: int) -> Any:
         task, implementation = self.task, self.implementation
-        augmentation = None
+        changes: dict[str, Any] = {}  # from the defaults, which is what older commits know
         if task.augmentation is not None:
-            augmentation = implementation.Augmentation((28, 28), **task.augmentation)
-        schedule = None
+            changes["augmentation"] = implementation.Augmentation((28, 28), **task.augmentation)
         if task.one_cycle is not None:
-            schedule = implementation.OneCycle(pct_start=task.one_cycle)
+            changes["schedule"] = implementation.OneCycle(pct_start=task.one_cycle)
         return implementation.fit(
             self.model,
             self.x,
@@ -63,10 +61,9 @@ class ApiTrainer:
             epochs=epochs,
             batch_size=task.batch_size,
             optimizer=self.optimizer,
-            schedule=schedule,
-            augmentation=augmentation,
             seed=seed,
             threads=self.threads,
+            **changes,
         )
 
     def parameters(self) -> list[Any]:
