@@ -39,5 +39,5 @@ def counts(task: Task) -> dict[str, float]:
         flop, first = task.flops, 4 * task.samples * products[0]
         steps = math.ceil(task.samples / task.batch_size)
         moved = x.nbytes + 2 * steps * PLANES[task.optimizer] * parameters
-    zeros = 1 - np.count_nonzero(x) / x.size
+    zeros = 1 - int(np.count_nonzero(x)) / x.size
     return {"flop": flop, "flop_nonzero": flop - zeros * first, "bytes": moved}

@@ -52,8 +52,12 @@ def points(results: Mapping[str, Result]) -> list[Point]:
         for name, result in results.items()
         if result.counts and "float64" not in name
         for line in result.lines
-        if line.side in STYLES
+        if line.side in STYLES and _peers(result)
     ]
+
+
+def _peers(result: Result) -> bool:
+    return any(line.side in STYLES and line.side != OURS for line in result.lines)
 
 
 def draw(dots: list[Point], machine: Mapping[str, Any], path: Path) -> None:
@@ -80,12 +84,14 @@ def draw(dots: list[Point], machine: Mapping[str, Any], path: Path) -> None:
         # The hollow one is what peers are to be held against, who multiply the zeros too.
         less = dot.intensity * dot.nonzero, dot.rate * dot.nonzero
         dense = dot.intensity, dot.rate
-        axes.plot(*zip(dense, less, strict=True), color=colour, lw=0.8)
+        axes.plot(*zip(dense, less, strict=True), color=colour, lw=0.8, alpha=0.6)
         axes.plot(*dense, **settings, mfc="white", mew=1.8)
         axes.plot(*less, **settings)
     axes.set_xlabel("operations per byte", fontsize=12)
     axes.set_ylabel("GFLOP/s", fontsize=12)
     axes.grid(alpha=0.25, which="major")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
     seen = dict.fromkeys(dot.side for dot in dots)
     handles = [
         Line2D([], [], color=STYLES[side][0], marker=STYLES[side][1], ls="", ms=8, label=side)
@@ -104,7 +110,7 @@ def _roofs(
     """Level: FMAs in registers. Slanted: what a stream of bytes allows."""
     axes.plot([peak / max(streams.values()), axes.get_xlim()[1]], [peak, peak], "k", lw=1.5)
     axes.annotate(
-        f"FMA peak {peak:.0f} GFLOP/s", (axes.get_xlim()[1], peak), (-6, 5), ha="right", **NOTE
+        f"FMA peak {peak:.0f} GFLOP/s", (peak / max(streams.values()), peak), (4, 5), **NOTE
     )
     for level, dashes in (("memory", "-"), ("cache", "--")):
         rate = streams[level]
