@@ -28,6 +28,7 @@ def draw(run: Run, folder: Path) -> dict[str, list[str]]:
     import matplotlib
 
     matplotlib.use("Agg")
+    folder.mkdir(parents=True, exist_ok=True)
     drawn = {}
     for name, result in run.results.items():
         if any("ratio" in cell for cell in result.cells):
