@@ -16,7 +16,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import machine, page, pictures, report
-from benchmarks.arguments import Arguments, parse
+from benchmarks.arguments import fail
+from benchmarks.compare_arguments import PROGRAM, Arguments, parse
 from benchmarks.machine import Calibration
 from benchmarks.options import Options
 from benchmarks.progress import showing
@@ -44,13 +45,13 @@ def main() -> int:
         try:
             status = _measure(run, arguments)
         except KeyboardInterrupt:
-            status = _fail("interrupted", 130)
+            status = fail(PROGRAM, "interrupted", 130)
         except (SideError, OSError) as error:
-            status = _fail(error, 1)
+            status = fail(PROGRAM, error, 1)
     try:
         _write(run, arguments)
     except OSError as error:
-        status = _fail(error, 1)
+        status = fail(PROGRAM, error, 1)
     return status
 
 
@@ -78,7 +79,7 @@ def _measure(run: Run, arguments: Arguments) -> int:
                 result = WORKS[name].measure(options)
             except SideError as error:  # the other works are worth having
                 run.failed[name] = str(error)
-                status = _fail(f"{name}: {error}", 1)
+                status = fail(PROGRAM, f"{name}: {error}", 1)
                 continue
             after = calibration.measure()
             result.took, result.calibration = time.perf_counter() - start, [before, after]
@@ -101,11 +102,6 @@ def _write(run: Run, arguments: Arguments) -> None:
         pictures.draw(run, Path(arguments.pictures))
     if arguments.docs and not set(arguments.works) - run.results.keys() - run.failed.keys():
         page.write(run, ROOT)
-
-
-def _fail(error: object, status: int) -> int:
-    print(f"compare.py: error: {error}", file=sys.stderr, flush=True)
-    return status
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.task import Task, samples
 
-PLANES = {"sgd": 1, "momentum": 2, "adam": 3, "adamw": 3}
+PLANES = {"sgd": 1, "momentum": 2, "nesterov": 2, "adam": 3, "adamw": 3}
 """Arrays of the parameters' size that a step of the optimiser reads and writes."""
 
 

@@ -32,6 +32,13 @@ STREAMS = {
 
 def describe(threads: int) -> dict[str, Any]:
     """What stands above the table."""
+    peaks = {str(n): _fma_peak(n) for n in sorted({1, threads})}
+    streams = {level: _stream(make(threads)) for level, make in STREAMS.items()}
+    return {**about(threads), "fma_peak_gflops": peaks, "stream_gbytes": streams}
+
+
+def about(threads: int) -> dict[str, Any]:
+    """The same without the peaks, which take seconds to measure."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
@@ -42,8 +49,6 @@ def describe(threads: int) -> dict[str, Any]:
         "versions": _versions(),
         "threads": threads,
         "memory": _memory(),
-        "fma_peak_gflops": {str(n): _fma_peak(n) for n in sorted({1, threads})},
-        "stream_gbytes": {level: _stream(make(threads)) for level, make in STREAMS.items()},
     }
 
 

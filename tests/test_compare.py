@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import arguments, compare, figures, noise, page, report, roofline
+from benchmarks import compare, compare_arguments, figures, noise, page, report, roofline
 from benchmarks.counts import counts
 from benchmarks.duel import Duel
 from benchmarks.options import Options
@@ -207,7 +207,7 @@ def test_the_roofline_has_a_point_for_each_side_at_its_rate(run):
 
 def _told(monkeypatch, *said):
     monkeypatch.setattr("sys.argv", ["compare.py", *map(str, said)])
-    return arguments.parse("")
+    return compare_arguments.parse("")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_docs_without_marks_in_the_readme_are_refused_before_measuring(
     monkeypatch, capsys, tmp_path
 ):
     (tmp_path / "README.md").write_text("no marks")
-    monkeypatch.setattr(arguments, "ROOT", tmp_path)
+    monkeypatch.setattr(compare_arguments, "ROOT", tmp_path)
     with pytest.raises(SystemExit) as ended:
         _told(monkeypatch, "--quick", "--docs")
     assert ended.value.code == 2
@@ -280,9 +280,9 @@ def test_docs_without_marks_in_the_readme_are_refused_before_measuring(
 
 def test_a_stored_run_is_drawn_again_by_the_command(monkeypatch, capsys, run, checkout):
     names = {*run.results, *run.failed}
-    works = {name: work for name, work in arguments.WORKS.items() if name in names}
-    monkeypatch.setattr(arguments, "WORKS", works)
-    for module in (arguments, compare):
+    works = {name: work for name, work in compare_arguments.WORKS.items() if name in names}
+    monkeypatch.setattr(compare_arguments, "WORKS", works)
+    for module in (compare_arguments, compare):
         monkeypatch.setattr(module, "ROOT", checkout)
     copy = checkout / "copy.json"
     monkeypatch.setattr(
@@ -297,7 +297,7 @@ def test_a_stored_run_is_drawn_again_by_the_command(monkeypatch, capsys, run, ch
 
 def test_quick_leaves_out_what_it_says_and_a_name_brings_it_back(monkeypatch):
     works = _told(monkeypatch, "--quick").works
-    assert set(works) == set(arguments.WORKS) - set(arguments.SLOW)
+    assert set(works) == set(compare_arguments.WORKS) - set(compare_arguments.SLOW)
     assert _told(monkeypatch, "--quick", "batch-64").works == ["batch-64"]
     assert _told(monkeypatch, "--quick", "--rounds", "5").flags == ["--quick", "--rounds", "5"]
     assert set(figures.WORKS) | set(figures.ALONE) <= set(works)
