@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fit_task import FitTask
-from benchmarks.peers import PEERS
+from benchmarks.peers import INSTALL, PEERS
 from benchmarks.task import Task
 from fastmlp.threads import processors_of_cores
 
@@ -30,6 +30,17 @@ class SideError(Exception):
     """A side cannot do what it was asked to; the text says why, in one line."""
 
 
+class NotInstalledError(SideError):
+    """The side is none of this environment's; the text has the line that installs it."""
+
+
+def check_installed(peer: str) -> None:
+    """Raise `NotInstalledError` if what the peer needs is not there."""
+    missing = [name for name in PEERS[peer].needs if importlib.util.find_spec(name) is None]
+    if missing:
+        raise NotInstalledError(f"{' and '.join(missing)} not installed: {INSTALL}")
+
+
 class Side:
     """One peer in a process of its own, of ``threads`` threads; a context manager that ends it.
 
@@ -38,9 +49,7 @@ class Side:
     """
 
     def __init__(self, peer: str, threads: int, tree: Path = ROOT) -> None:
-        missing = [name for name in PEERS[peer].needs if importlib.util.find_spec(name) is None]
-        if missing:
-            raise SideError(f"{' and '.join(missing)} not installed (pip install -e '.[peers]')")
+        check_installed(peer)
         self.peer = peer
         self.threads = threads
         self.variant = ""
@@ -76,9 +85,13 @@ class Side:
 
     def run(self, seed: int, rest: bool = True) -> float:
         """Seconds of one run, after a rest for the threads of the side before."""
+        return float(self.measure(seed, rest)["seconds"])
+
+    def measure(self, seed: int, rest: bool = True) -> dict[str, Any]:
+        """All that the side says of one run."""
         if rest:
             time.sleep(REST_SECONDS)
-        return float(self._ask(do="run", seed=seed, rested=rest)["seconds"])
+        return self._ask(do="run", seed=seed, rested=rest)
 
     def train(self, seed: int) -> tuple[float, float]:
         """Seconds of the whole training, and accuracy on the test set."""

@@ -51,10 +51,12 @@ class Session:
         return {"variant": self.variant, "failed": failed, **self._check()}
 
     def run(self, seed: int, rested: bool) -> dict[str, Any]:
-        """Seconds of one epoch, or of one prediction."""
+        """Seconds of one epoch, or of one prediction; those of all its threads' processors."""
         if rested and self.seconds < BRIEF_SECONDS:
             self._run(self.subject, seed)
-        return {"seconds": self._run(self.subject, seed)}
+        before = time.process_time()
+        seconds = self._run(self.subject, seed)
+        return {"seconds": seconds, "processor_seconds": time.process_time() - before}
 
     def train(self, seed: int) -> dict[str, Any]:
         """A whole training: its seconds, and the accuracy on the test set."""

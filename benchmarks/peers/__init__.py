@@ -22,6 +22,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+INSTALL = "pip install -e '.[peers]'"
+"""Installs every peer."""
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -42,5 +45,6 @@ PEERS = {
     "sklearn_fit": Peer("scikit-learn", ("sklearn",)),
     "onnx_runtime": Peer("onnxruntime", ("onnxruntime", "onnx")),
     "fma_peak": Peer("FMA peak"),
+    "stream": Peer("memory"),
 }
 """Module in this folder: peer."""
