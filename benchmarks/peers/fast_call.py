@@ -1,4 +1,4 @@
-"""fastmlp by the task's clock around a whole call of ``fit``, with as many threads as the task says.
+"""fastmlp by the task's clock around a call of ``fit``, with as many threads as the task says.
 
 So that two commits are compared by what their users wait for, checks of the input included, and
 the number of threads, which `fit` would find out anew in every call, is no part of the noise.
