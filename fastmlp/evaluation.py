@@ -11,6 +11,7 @@ from fastmlp.arguments import labelled
 from fastmlp.engine.layout import PREDICT_ROWS, parameter_views, views_of
 from fastmlp.model import MLP
 from fastmlp.threads import threads_for
+from fastmlp.windows import score
 
 if TYPE_CHECKING:
     from fastmlp.engine.engine import Totals
@@ -54,13 +55,13 @@ def evaluate(
     TypeError, ValueError
         As in `fit`.
     """
-    samples, targets = labelled(model, x, y, sample_weight, class_weight)
+    samples, targets = labelled(model, x, y, sample_weight, class_weight, in_windows=True)
     threads = threads_for(threads, samples.count * len(model.parameters))
 
     from fastmlp.engine.engine import Engine
 
     with Engine(model, min(samples.count, PREDICT_ROWS), threads) as engine:
-        return evaluation_of(model, engine.score(samples, targets))
+        return evaluation_of(model, score(engine, samples, targets))
 
 
 def loss_and_gradients(

@@ -12,6 +12,7 @@ from fastmlp.checks import check_integer, shown
 from fastmlp.engine.layout import BRIEF_PRODUCTS, PREDICT_ROWS
 from fastmlp.inputs import Samples, check_finite, check_samples
 from fastmlp.threads import PRODUCTS_PER_THREAD, threads_for
+from fastmlp.windows import predict
 
 if TYPE_CHECKING:
     from fastmlp.engine.engine import Engine
@@ -130,7 +131,9 @@ class Predictor:
         samples = None
         if not quick:
             samples = check_samples(
-                x, model.layers[0], model.dtype, model.uint8_scale, finite=False
+                *(x, model.layers[0], model.dtype, model.uint8_scale),
+                finite=False,
+                in_windows=True,
             )
         rows = x.shape[0] if samples is None else samples.count
         if out is None:
@@ -153,7 +156,7 @@ class Predictor:
                 # Chunk by chunk: where out overlaps x it would be written before all is read.
                 overlaps = any(np.may_share_memory(array, out) for array in samples.arrays)
                 result = np.empty_like(out) if overlaps else out
-                finite = engine.predict(samples, head, result, self._threads_of(rows))
+                finite = predict(engine, samples, head, result, self._threads_of(rows))
                 if overlaps:
                     out[...] = result
                 if not self._keep_threads:
