@@ -179,8 +179,6 @@ def open_rows(source: Any, *, window: int | None = None) -> Rows:
         )
     pieces = [open_piece(item) for item in ([source] if one else source)]
     for piece in pieces:
-        if piece.dtype.kind not in "uifb":
-            raise DataError(f"{piece.path}: must hold real numbers, not dtype {piece.dtype}")
         for name, own, other in (
             ("dtype", piece.dtype, pieces[0].dtype),
             ("rows of shape", piece.shape, pieces[0].shape),
@@ -202,9 +200,11 @@ def mapped_rows(array: Any) -> Rows | None:
 
 
 def open_piece(source: Any) -> Piece:
-    """What `open_rows` makes of one ``source``; its dtype is not checked."""
+    """What `open_rows` makes of one ``source``."""
     if isinstance(source, np.memmap):
-        return _piece_of_map(source)
+        piece = _piece_of_map(source)
+        _check_dtype(piece.dtype, piece.path)
+        return piece
     if not isinstance(source, str | os.PathLike):
         raise TypeError(f"source must hold paths or numpy.memmaps, not {type(source).__name__}")
     path = os.fspath(source)
@@ -218,6 +218,7 @@ def open_piece(source: Any) -> Piece:
         else:
             dtype, shape = read_header(file, path)
         offset, size = file.tell(), os.fstat(file.fileno()).st_size
+    _check_dtype(dtype, path)
     promised = offset + math.prod(shape) * dtype.itemsize
     if size != promised:
         what = "truncated" if size < promised else "longer than its header says"
@@ -225,6 +226,11 @@ def open_piece(source: Any) -> Piece:
     if len(shape) < 2:
         raise DataError(f"{path}: has shape {shape}; two axes or more are needed")
     return Piece(path, offset, shape[0], dtype, shape[1:])
+
+
+def _check_dtype(dtype: np.dtype[Any], path: str) -> None:
+    if dtype.kind not in "uifb":
+        raise DataError(f"{path}: must hold real numbers, not dtype {dtype}")
 
 
 def _npy_header(file: Any, path: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
