@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.arguments import labelled
+from fastmlp.data.rows import Rows
 from fastmlp.engine.layout import PREDICT_ROWS, parameter_views, views_of
 from fastmlp.model import MLP
 from fastmlp.threads import threads_for
@@ -36,7 +37,7 @@ class Gradients(NamedTuple):
 
 def evaluate(
     model: MLP,
-    x: ArrayLike,
+    x: ArrayLike | Rows,
     y: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,

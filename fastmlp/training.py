@@ -23,6 +23,7 @@ from fastmlp.augmentation import Augmentation
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, check_callbacks, check_needs
 from fastmlp.checks import check_flag, check_integer, check_number
+from fastmlp.data.rows import Rows
 from fastmlp.history import History
 from fastmlp.model import MLP
 from fastmlp.optimizers import Optimizer
@@ -34,7 +35,7 @@ from fastmlp.threads import are_free, in_another_thread, threads_for
 
 def fit(
     model: MLP,
-    x: ArrayLike,
+    x: ArrayLike | Rows,
     y: ArrayLike,
     *,
     epochs: int = 10,
@@ -45,7 +46,7 @@ def fit(
     shuffle: bool = True,
     sample_weight: ArrayLike | None = None,
     class_weight: Any = None,
-    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    validation_data: tuple[ArrayLike | Rows, ArrayLike] | None = None,
     validation_fraction: float = 0.0,
     metrics: Sequence[str] = (),
     clip_norm: float | None = None,

@@ -195,8 +195,18 @@ def test_a_memory_map_is_found_in_its_file(tmp_path):
         np.testing.assert_array_equal(fastmlp.open_rows(array)[:], array)
         np.testing.assert_array_equal(mapped_rows(array)[2:5], array[2:5])
     private = np.load(tmp_path / "x.npy", mmap_mode="c")
-    for array in (private, mapped[:, :3], mapped[::2], mapped[0], mapped + 1, mapped[:0]):
+    for array in (
+        private,
+        mapped[:, :3],
+        mapped[::2],
+        mapped[0],
+        mapped + 1,
+        mapped[:0],
+        mapped[:, :0],
+    ):
         assert mapped_rows(array) is None
+    raw.unlink()
+    assert mapped_rows(mapped) is None  # what is mapped is still there to be used
 
 
 # Memory and time
@@ -529,6 +539,14 @@ BAD_FOLDERS = {
     "other labels": (
         _put("y_train-00001.npy", np.zeros(1)),
         r"y_train-00001.npy: has float64 of shape \(1,\), but y_train-00000.npy uint8",
+    ),
+    "labels of a zip": (
+        lambda folder: (folder / "y_train-00001.npy").write_bytes(b"PK\x03\x04" + bytes(99)),
+        "y_train-00001.npy: cannot be read",
+    ),
+    "no numbers at all": (
+        lambda folder: (folder / "y_train-00001.npy").write_bytes(b""),
+        "y_train-00001.npy: cannot be read",
     ),
     "labels of objects": (_put("y_train-00001.npy", np.array([None])), "y_train-00001.npy: cannot"),
     "another width": (

@@ -81,8 +81,9 @@ def _targets(x: Path, y: Path) -> NDArray[Any]:
     """What ``y`` holds, which is of as many samples as ``x``."""
     if y.suffix == ".npy":
         try:
-            values: NDArray[Any] = np.load(y, allow_pickle=False)
-        except (ValueError, EOFError) as error:
+            with open(y, "rb") as file:
+                values: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        except ValueError as error:
             raise DataError(f"{y}: cannot be read: {' '.join(str(error).split())}") from None
     else:
         values = read_idx(y)

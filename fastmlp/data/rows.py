@@ -194,8 +194,8 @@ def open_rows(source: Any, *, window: int | None = None) -> Rows:
 def mapped_rows(array: Any) -> Rows | None:
     """The rows of a memory map, to be read from its file; None if that cannot be."""
     try:
-        return Rows([_piece_of_map(array)]) if len(array) else None
-    except (TypeError, ValueError):
+        return Rows([_piece_of_map(array)]) if array.size else None
+    except (ValueError, OSError):
         return None
 
 
@@ -262,4 +262,6 @@ def _piece_of_map(array: np.memmap[Any, Any]) -> Piece:
     # `array.offset` is that of the whole map, which begins at a page.
     start = array.offset - array.offset % mmap.ALLOCATIONGRANULARITY
     offset = start + array.ctypes.data - np.frombuffer(base, np.uint8).ctypes.data
+    if os.stat(array.filename).st_size < offset + array.nbytes:
+        raise ValueError(f"source must be a memory map of what is in {array.filename} now")
     return Piece(str(array.filename), offset, array.shape[0], array.dtype, array.shape[1:])
