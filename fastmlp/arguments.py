@@ -36,11 +36,14 @@ def labelled(
     prefix: str = "",
     counted: NDArray[np.int64] | None = None,
     all_zero_allowed: bool = False,
+    in_windows: bool = False,
 ) -> tuple[Samples, Targets]:
-    """What users hand in, checked."""
+    """What users hand in, checked; ``in_windows``: x may stay on disk."""
     if not isinstance(model, MLP):
         raise TypeError(f"model must be a fastmlp.MLP, not {shown(model)}")
-    samples = check_samples(x, model.layers[0], model.dtype, model.uint8_scale, f"{prefix}x")
+    samples = check_samples(
+        x, model.layers[0], model.dtype, model.uint8_scale, f"{prefix}x", in_windows=in_windows
+    )
     targets = check_targets(
         y,
         samples.count,
@@ -75,7 +78,9 @@ def split(
         except (TypeError, ValueError):
             given = shown(validation_data)
             raise TypeError(f"validation_data must be a pair (x, y), not {given}") from None
-        held_samples, held_targets = labelled(model, x_val, y_val, prefix="validation_data ")
+        held_samples, held_targets = labelled(
+            model, x_val, y_val, prefix="validation_data ", in_windows=True
+        )
         return rows, Part(held_samples, held_targets, np.arange(held_samples.count))
     if not fraction:
         return rows, None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from fastmlp.schedules import Constant, Schedule
 from fastmlp.state import TrainingState
 from fastmlp.targets import Targets
 from fastmlp.threads import counted_training, trainings_at_once
+from fastmlp.windows import Window, Windows, outputs, score
 
 if TYPE_CHECKING:
     from fastmlp.engine.engine import Engine, Totals
@@ -95,6 +97,7 @@ class Run:
                 raise ValueError(
                     f"{name} monitors {monitor}, which {self.model.loss.name} does not have"
                 )
+        self._check_window()
         masses = self.targets.masses
         if len(masses) and not masses[self.rows].any():
             raise ValueError(
@@ -123,6 +126,20 @@ class Run:
             raise ValueError(
                 f"averaging starts in epoch {self.averaging.start_epoch}, after the last of "
                 f"{self.epochs}"
+            )
+
+    def _check_window(self) -> None:
+        if self.samples.source is None:
+            return
+        if isinstance(self.optimizer, LBFGS):
+            raise ValueError(
+                f"optimizer LBFGS needs all samples in memory, and x has {self.samples.count} rows "
+                "on disk"
+            )
+        if self.batch_size > self.samples.window:
+            raise ValueError(
+                f"batch_size must be at most {self.samples.window} here, the rows on disk that are "
+                f"read at once, not {self.batch_size}: open x with a larger window"
             )
 
     def _check_lbfgs(self) -> None:
@@ -203,15 +220,22 @@ class Run:
             **{name: repr(value) for name, value in network.items()},
             **{name: _text_of(getattr(self, name)) for name in (*names, *limits)},
             "batch_size": str(self.batch_size),
-            "shuffle": str(self.shuffle),
+            "shuffle": self._order(),
             "samples": str(len(self.rows)),
             "y or the weights": self._digest_of_targets(),
         }
 
+    def _order(self) -> str:
+        """What of the order of samples is not drawn from the seed."""
+        source = self.samples.source
+        if source is None or not self.shuffle:
+            return str(self.shuffle)
+        return f"in windows of {self._windows.size} rows from blocks of {source.block}"
+
     def _digest_of_targets(self) -> str:
-        digest = hashlib.sha256(self.rows.tobytes())
+        digest = hashlib.sha256(self.rows.data)
         for field in ("labels", "rows", "weights", "masses", "options"):
-            digest.update(np.ascontiguousarray(getattr(self.targets, field)).tobytes())
+            digest.update(np.ascontiguousarray(getattr(self.targets, field)).data)
         return digest.hexdigest()[:16]
 
     def compiled(self, threads: int) -> Engine:
@@ -339,7 +363,6 @@ class Run:
         from fastmlp.engine.engine import NonFiniteLossError
 
         start = time.perf_counter()
-        order = self.order_of_epoch()
         first = self.engine.step
         rates = self.schedule.rates(
             self.optimizer.lr,
@@ -350,9 +373,14 @@ class Run:
         )
         rates = _check_rates(rates, self.steps_per_epoch)
         try:
-            totals = self.engine.train(
-                self.samples, self.targets, order, self.batch_size, rates, self._watch
-            )
+            done = 0
+            with contextlib.closing(self._windows_of_epoch()) as windows:
+                for samples, targets, order in windows:
+                    assert targets is not None
+                    steps = rates[done : done + -(-len(order) // self.batch_size)]
+                    job = samples, targets, order, self.batch_size, steps
+                    totals = self.engine.train(*job, self._watch, resumed=done > 0)
+                    done += len(steps)
         except NonFiniteLossError as error:
             raise FloatingPointError(
                 f"the loss became NaN or infinite in epoch {self.epoch + 1}, step "
@@ -370,8 +398,19 @@ class Run:
         """Threads that are worth their while, if no other training wants them."""
         return self.engine.team.threads
 
+    def _windows_of_epoch(self) -> Generator[Window]:
+        """The epoch that begins, cut where a batch ends; samples in memory are one window."""
+        if self.samples.source is None:
+            yield Window(self.samples, self.targets, self.order_of_epoch())
+        else:
+            yield from self._windows.read((self.seed, self.epoch + 1) if self.shuffle else None)
+
+    @functools.cached_property
+    def _windows(self) -> Windows:
+        return Windows(self.samples, self.targets, self.rows, self.batch_size)
+
     def order_of_epoch(self) -> NDArray[np.int64]:
-        """The samples of the epoch that begins, in the order of its steps."""
+        """The samples of the epoch that begins, in the order of its steps; of those in memory."""
         if not self.shuffle or self.batch_size >= len(self.rows):
             return self.rows
         rng = np.random.default_rng((self.seed, self.epoch + 1))
@@ -429,16 +468,16 @@ class Run:
         if self.validation is None:
             return None, {}
         part = self.validation
-        scores = self.engine.score(part.samples, part.targets, part.rows)
+        scores = score(self.engine, *part)
         if not self.metrics:
             return scores, {}
-        outputs = np.empty((len(part.rows), self.model.layers[-1]), dtype=self.model.dtype)
+        predicted = np.empty((len(part.rows), self.model.layers[-1]), dtype=self.model.dtype)
         head = "exponential" if self.model.loss.output == "exponential" else "logits"
-        self.engine.outputs(part.samples, part.rows, head, outputs)
-        y = part.targets.labels if len(part.targets.labels) else part.targets.rows
+        outputs(self.engine, part.samples, part.rows, head, predicted)
+        y = (part.targets.labels if len(part.targets.labels) else part.targets.rows)[part.rows]
         kind = metric_kind(self.model)
         return scores, {
-            name: scores.mean_loss if name == "loss" else measure(name, y[part.rows], outputs, kind)
+            name: scores.mean_loss if name == "loss" else measure(name, y, predicted, kind)
             for name in self.metrics
         }
 

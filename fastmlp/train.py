@@ -31,7 +31,7 @@ from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.callbacks import Callback
 from fastmlp.checkpoint import PATTERN, Checkpoint, load_checkpoint
 from fastmlp.config import TrainConfig
-from fastmlp.data import DataError, Dataset, load_dataset, load_default_dataset
+from fastmlp.data import DataError, Dataset, Rows, load_dataset, load_default_dataset
 from fastmlp.flags import add_flags, from_flags, settings_file, settings_text
 from fastmlp.logs import JSONLinesLog, TensorBoard
 from fastmlp.prepare import (
@@ -146,7 +146,7 @@ def run(config: TrainConfig) -> int:
     result = result_of(
         config,
         data=data.name,
-        n_train=len(train[1]),
+        n_train=training_begins.n_samples,
         n_test=len(data.y_test),
         model=model,
         history=history,
@@ -227,11 +227,16 @@ def _implementation(config: TrainConfig) -> Any:
 def _load(config: TrainConfig) -> Dataset:
     if config.data is not None:
         try:
-            return load_dataset(config.data)
+            data = load_dataset(config.data, window=config.window)
         except DataError:
             raise
         except ValueError as error:
             raise ValueError(f"--data: {error}") from None
+        if isinstance(data.x_train, Rows) and config.engine != "fast":
+            raise ValueError(f"--data FOLDER needs --engine fast, not {config.engine}")
+        return data
+    if config.window is not None:
+        raise ValueError("--window needs --data FOLDER")
     data, reason = load_default_dataset()
     if reason is not None:
         # Said to the quiet, too: it is another data set than the one they asked for.
@@ -314,11 +319,12 @@ def _progress(config: TrainConfig) -> Iterator[list[Callback]]:
 
 
 @contextlib.contextmanager
-def _leaving_on_ctrl_c() -> Iterator[Callback]:
+def _leaving_on_ctrl_c() -> Iterator[Any]:
     """End the process at once on Ctrl-C, until the callback that this gives hears of training.
 
     Compiling takes seconds and calls Python from inside LLVM, where a KeyboardInterrupt is printed
     and lost, or leaves a kernel half-made. Nothing has been learned by then that could be saved.
+    The callback keeps the number of samples that are trained on.
     """
 
     def leave(*_: object) -> None:
@@ -327,6 +333,7 @@ def _leaving_on_ctrl_c() -> Iterator[Callback]:
 
     class TrainingBegins(Callback):
         def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
+            self.n_samples = n_samples
             restore()
 
     def restore() -> None:

@@ -19,6 +19,8 @@ CORE = {
     "fastmlp.inputs",
     "fastmlp.threads",
     "fastmlp.averaging",
+    "fastmlp.data.errors",
+    "fastmlp.data.rows",
     "fastmlp.losses",
     "fastmlp.splits",
     "fastmlp.state",
@@ -30,6 +32,7 @@ CORE = {
     "fastmlp.metrics",
     "fastmlp.optimizers",
     "fastmlp.schedules",
+    "fastmlp.windows",
 }
 LOOP = {*CORE, "fastmlp.model", "fastmlp.model_file", "fastmlp.arguments"}
 TRAINING = {*LOOP, "fastmlp.evaluation", "fastmlp.run", "fastmlp.training"}
@@ -40,7 +43,7 @@ ROOMS = {
         {"numpy", "numba"},
     ),
     "fastmlp.data": (
-        {"fastmlp.data", "fastmlp.paths", "fastmlp.atomic"},
+        {"fastmlp.data", "fastmlp.checks", "fastmlp.paths", "fastmlp.atomic"},
         {"numpy", "rich", "sklearn"},
     ),
     "fastmlp.paths": (set(), {"platformdirs"}),
@@ -73,7 +76,11 @@ ROOMS = {
     "fastmlp.optimizers": ({"fastmlp.checks"}, {"numpy"}),
     "fastmlp.schedules": ({"fastmlp.checks"}, {"numpy"}),
     "fastmlp.threads": ({"fastmlp.checks"}, set()),
-    "fastmlp.inputs": ({"fastmlp.checks"}, {"numpy"}),
+    "fastmlp.inputs": ({"fastmlp.checks", "fastmlp.data.rows"}, {"numpy"}),
+    "fastmlp.windows": (
+        {"fastmlp.data.errors", "fastmlp.engine", "fastmlp.inputs", "fastmlp.targets"},
+        {"numpy"},
+    ),
     # A model saves itself: the only import upwards, at the call.
     "fastmlp.model": ({*CORE, "fastmlp.predictor", "fastmlp.model_file"}, {"numpy"}),
     "fastmlp.predictor": (CORE, {"numpy"}),

@@ -274,10 +274,12 @@ class Engine:
         batch_size: int,
         rates: NDArray[np.float64],
         watch: Watch | None = None,
+        resumed: bool = False,
     ) -> Totals:
         """One update by the optimizer for each batch of ``order``.
 
-        ``rates`` are the learning rates of these steps, or one for all of them.
+        ``rates`` are the learning rates of these steps, or one for all of them. ``resumed``: the
+        totals and clocks go on from those of the job before, of another part of the same epoch.
         """
         if batch_size > self.workspace.chunk_rows:
             self._need_gradients()
@@ -285,11 +287,12 @@ class Engine:
         self.workspace.use(min(self._preferred, self._most))
         done = 0
         if self._fewer and batch_size * len(self.model.parameters) < PROBED_PRODUCTS:
-            done = self._choose_threads(samples, targets, order, batch_size, rates)
+            done = self._choose_threads(samples, targets, order, batch_size, rates, resumed)
         arguments = samples, targets, order[done:], batch_size
         rates = rates[done // batch_size :] if len(rates) > 1 else rates
         self._trace_from(done // batch_size)
-        return self._run(records.TRAIN, *arguments, rates=rates, watch=watch, resumed=done > 0)
+        resumed = resumed or done > 0
+        return self._run(records.TRAIN, *arguments, rates=rates, watch=watch, resumed=resumed)
 
     def let_go(self) -> None:
         """Keep no data set alive until the next job."""
@@ -312,6 +315,7 @@ class Engine:
         order: NDArray[np.int64],
         batch_size: int,
         rates: NDArray[np.float64],
+        resumed: bool,
     ) -> int:
         """Time the first steps of ``order`` with 1, 2, 4, ... threads; the samples then done.
 
@@ -329,11 +333,13 @@ class Engine:
         for k in range(segments):
             threads = candidates[k % len(candidates)]
             self.workspace.use(threads)
-            before = int(self._clocks[0].sum()) if k else 0
+            going_on = resumed or k > 0
+            before = int(self._clocks[0].sum()) if going_on else 0
             part = order[k * count : (k + 1) * count]
             some = rates[k * steps : (k + 1) * steps] if len(rates) > 1 else rates
             self._trace_from(k * steps)
-            self._run(records.TRAIN, samples, targets, part, batch_size, rates=some, resumed=k > 0)
+            of_job = samples, targets, part, batch_size
+            self._run(records.TRAIN, *of_job, rates=some, resumed=going_on)
             ticks[threads].append(int(self._clocks[0].sum()) - before)
         self._preferred = min(candidates, key=lambda threads: min(ticks[threads]))
         self.workspace.use(self._preferred)
@@ -348,10 +354,17 @@ class Engine:
         return self._run(records.GRADIENT, samples, targets, order)
 
     def score(
-        self, samples: Samples, targets: Targets, order: NDArray[np.int64] | None = None
+        self,
+        samples: Samples,
+        targets: Targets,
+        order: NDArray[np.int64] | None = None,
+        resumed: bool = False,
     ) -> Totals:
-        """Sums of loss and hits over the samples of ``order``, or all."""
-        return self._run(records.SCORE, samples, targets, order)
+        """Sums of loss and hits over the samples of ``order``, or all.
+
+        ``resumed``: on top of those of the job before.
+        """
+        return self._run(records.SCORE, samples, targets, order, resumed=resumed)
 
     def outputs(
         self, samples: Samples, order: NDArray[np.int64], head: str, out: NDArray[Any]
