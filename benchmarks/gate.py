@@ -13,20 +13,19 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import fastmlp
 from benchmarks import commits, machine
 from benchmarks.arguments import Parser, fail, integer
 from benchmarks.commits import Commit, CommitError
 from benchmarks.paired import CANNOT_TELL, FALSE_ALARMS, LIMIT, NOISY, SLOWER
 from benchmarks.rounds import Outcome, measure
 from benchmarks.sides import Side, SideError
-from benchmarks.task import Task
+from benchmarks.task import Task, at_hand
 from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.threads import available_cores
 
@@ -81,20 +80,10 @@ def _measure(before: Commit, after: Commit, seconds: float) -> dict[str, Outcome
             stack.enter_context(Side("fast_call", available_cores(), commits.files(commit)))
             for commit in (before, after)
         ]
-        return measure(*sides, _tasks(), seconds, _say)
-
-
-def _tasks() -> dict[str, Task]:
-    """The workloads, with random zeros in the place of MNIST where that cannot be had."""
-    try:
-        fastmlp.load_dataset("mnist")
-        return WORKLOADS
-    except fastmlp.DataUnavailableError:
-        _say("MNIST is not to be had: zeros at random in its place")
-    return {
-        title: replace(task, data="zeros") if task.data == "mnist" else task
-        for title, task in WORKLOADS.items()
-    }
+        tasks = {title: at_hand(task) for title, task in WORKLOADS.items()}
+        if tasks != WORKLOADS:
+            _say("MNIST is not to be had: zeros at random in its place")
+        return measure(*sides, tasks, seconds, _say)
 
 
 def overall(outcomes: Mapping[str, Outcome]) -> str:

@@ -49,20 +49,15 @@ class Side:
     """
 
     def __init__(self, peer: str, threads: int, tree: Path = ROOT) -> None:
-        check_installed(peer)
+        command, environment = worker(peer, threads)
         self.peer = peer
         self.threads = threads
         self.variant = ""
-        processors = [str(number) for number in processors_of_cores()[:threads]]
-        paths = os.environ.get("PYTHONPATH")
-        # fastmlp takes the cores that it may use, and finds out how many of them are fastest.
-        environment = {k: v for k, v in os.environ.items() if k != "FASTMLP_NUM_THREADS"}
-        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [paths])])
         self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", peer, ",".join(processors)],
+            command,
             cwd=tree,  # the first place that Python looks in
-            env=environment | {name: str(threads) for name in THREAD_SETTINGS},
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.said,
@@ -114,6 +109,18 @@ class Side:
         if "error" in answer:
             raise SideError(answer["error"])
         return answer
+
+
+def worker(peer: str, threads: int) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of a process that does a peer's work; SideError if none can."""
+    check_installed(peer)
+    processors = ",".join(map(str, processors_of_cores()[:threads]))
+    # fastmlp takes the cores that it may use, and finds out how many of them are fastest.
+    environment = {k: v for k, v in os.environ.items() if k != "FASTMLP_NUM_THREADS"}
+    paths = filter(None, [str(ROOT), environment.get("PYTHONPATH")])
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    environment |= {name: str(threads) for name in THREAD_SETTINGS}
+    return [sys.executable, "-m", "benchmarks.worker", peer, processors], environment
 
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
