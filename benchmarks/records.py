@@ -27,11 +27,12 @@ from scipy.stats import t as student
 from benchmarks import machine
 from benchmarks.arguments import Parser, fail, integer
 from benchmarks.duel import start
+from benchmarks.noise import SPREAD_MOST
 from benchmarks.options import Options
 from benchmarks.progress import Progress, showing
 from benchmarks.recipes import AIMS, RECIPES, describe, in_words
 from benchmarks.records_table import FILE, LEAST_SEEDS, keep
-from benchmarks.result import Result
+from benchmarks.result import Result, spread
 from benchmarks.sides import SideError, alternate
 from benchmarks.task import Task
 from fastmlp.atomic import check_writable, write_atomically
@@ -96,6 +97,10 @@ def _measure(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any
             sides |= start(stack, wanted, task, result, options)[0]
             peers = _peers(task, sides, options)
     mean, half = _interval(accuracies)
+    skipped = [f"{name} skipped: {why}" for name, why in result.skipped.items()]
+    noise = []
+    if spread(seconds) > SPREAD_MOST:
+        noise = [f"noisy: trainings spread by {spread(seconds):.0%} (interquartile range / median)"]
     return {
         "schema": "fastmlp.records/1",
         "mark": float(mark),
@@ -109,7 +114,8 @@ def _measure(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any
         "test_accuracies": list(accuracies),
         "seconds": list(seconds),
         "peers": peers,
-        "remarks": result.remarks,
+        "remarks": [*result.remarks, *skipped],
+        "noise": noise,
         **{key: about[key] for key in ("date", "commit", "cpu", "cores", "threads", "versions")},
     }
 
@@ -159,7 +165,9 @@ def _text(record: dict[str, Any]) -> str:
             f"  {name}: {peer['ratio']:.2f} times as long an epoch "
             f"(≥ {peer['least_ratio']:g} wanted){accuracy}; {peer['variant']}"
         )
-    return "\n".join([*lines, *(f"  note: {remark}" for remark in record["remarks"])])
+    return "\n".join(
+        [*lines, *(f"  note: {remark}" for remark in (*record["noise"], *record["remarks"]))]
+    )
 
 
 def _arguments() -> argparse.Namespace:

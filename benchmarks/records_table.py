@@ -54,7 +54,7 @@ def _entry(record: dict[str, Any]) -> dict[str, Any]:
     """What the table needs; the samples stay in the JSON of the run."""
     names = ("mark", "n", "mean_test_accuracy", "ci95", "train_seconds", "recipe", "date", "commit")
     peers = {name: round(peer["ratio"], 2) for name, peer in record["peers"].items()}
-    entry = {name: record[name] for name in (*names, "cpu", "threads", "remarks")}
+    entry = {name: record[name] for name in (*names, "cpu", "threads", "noise")}
     return entry | {"ratios": peers}
 
 
@@ -63,8 +63,8 @@ def page(records: list[dict[str, Any]]) -> str:
     lines = [HEAD.format(least=LEAST_SEEDS)]
     lines += [
         "| mark | seconds (aim) | mean test accuracy, 95 % interval | n | recipe "
-        "| times as long: JAX, PyTorch | machine | date, commit |",
-        "|---|---|---|---|---|---|---|---|",
+        "| times as long: JAX, PyTorch | machine | date, commit | noisy |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_row(record) for record in sorted(records, key=_place)]
     return "\n".join(lines) + "\n"
@@ -87,5 +87,6 @@ def _row(record: dict[str, Any]) -> str:
         ", ".join("-" if ratio is None else f"{ratio:.1f}" for ratio in ratios),
         f"{record['cpu']}, {record['threads']} threads",
         f"{record['date'][:10]}, {record['commit']}",
+        "; ".join(record["noise"]) or "no",
     )
     return f"| {' | '.join(cells)} |"

@@ -41,6 +41,8 @@ class Task:
         Whether peers try every way they know, those too that take long to compile.
     calls : int
         Predictions in a row that make one measurement; 0: the task is an epoch of training.
+    clock : str
+        What predictions and calls of ``fit`` are timed by: a function of `time`.
     epochs : int
         Of a whole training, over which the schedule runs.
     one_cycle : float or None
@@ -62,6 +64,7 @@ class Task:
     threads: int = 1
     search: bool = True
     calls: int = 0
+    clock: str = "perf_counter"
     epochs: int = 1
     one_cycle: float | None = None
     label_smoothing: float = 0.0

@@ -114,7 +114,7 @@ def test_what_is_kept_is_a_row_of_the_page(tmp_path, monkeypatch):
         "train_seconds": 0.0951,
         "recipe": describe(RECIPES["97"]),
         "peers": {"JAX": {"ratio": 3.456}},
-        "remarks": [],
+        "noise": ["noisy: trainings spread by 12%"],
         "date": "2026-01-02T03:04:05+00:00",
         "commit": "abc1234",
         "cpu": "a CPU",
@@ -125,7 +125,15 @@ def test_what_is_kept_is_a_row_of_the_page(tmp_path, monkeypatch):
     assert [entry["train_seconds"] for entry in records_table.load()] == [0.0951, 0.09]
     first, second = records_table.PAGE.read_text().splitlines()[-2:]
     assert "0.09 (0.1)" in first  # the fastest first
-    for word in ("97 %", "97.310% ± 0.040", "| 20 |", "3.5, -", "a CPU, 2 threads", "abc1234"):
+    for word in (
+        "97 %",
+        "97.310% ± 0.040",
+        "| 20 |",
+        "3.5, -",
+        "a CPU, 2 threads",
+        "abc1234",
+        "by 12%",
+    ):
         assert word in second
     assert in_words(kept["recipe"]) in second
 

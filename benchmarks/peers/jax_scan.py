@@ -30,6 +30,8 @@ NORM_EPSILON = 1e-5
 
 
 def variants(task: Task) -> list[str]:
+    if task.calls:
+        return [""]
     ways = ["float by step", "float gathered first"]
     if task.data == "mnist":
         ways = ["uint8 by step", "uint8 gathered first", "float by step"]
@@ -82,6 +84,16 @@ class Trainer:
     def accuracy(self, x: Any, y: Any) -> float:
         hits = jax.jit(lambda p, x: _logits(self.task, p, _scaled(x, self.task)).argmax(axis=1))
         return float((np.asarray(hits(self.state[0], x)) == y).mean())
+
+
+class Predictor:
+    def __init__(self, task: Task, variant: str) -> None:
+        jax.config.update("jax_enable_x64", task.dtype == "float64")
+        model = initial(task)
+        pairs = zip(model.weights, model.biases, strict=True)
+        parameters = [(jnp.array(W), jnp.array(b)) for W, b in pairs]
+        softmax = jax.jit(lambda p, x: jax.nn.softmax(_logits(task, p, x)))
+        self.predict: Any = lambda x: np.asarray(softmax(parameters, x))
 
 
 def _scaled(x: Any, task: Task) -> Any:

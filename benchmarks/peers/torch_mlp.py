@@ -97,3 +97,18 @@ class Trainer:
         with torch.inference_mode():
             pixels = torch.from_numpy(x).to(self.x.dtype) / 255
             return float((self.network(pixels).argmax(1).numpy() == y).mean())
+
+
+class Predictor:
+    def __init__(self, task: Task, variant: str) -> None:
+        trainer = Trainer(task, variant)  # its network has the common parameters
+        self.threads = trainer.threads
+        self.probabilities: Any = lambda x: torch.softmax(trainer.network(x), dim=1)
+        if variant.startswith("compiled"):
+            self.probabilities = torch.compile(self.probabilities, dynamic=False)
+
+    def predict(self, x: Any) -> Any:
+        if torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
+        with torch.inference_mode():
+            return self.probabilities(torch.from_numpy(x)).numpy()
