@@ -80,6 +80,7 @@ def _measure(run: Run, arguments: Arguments) -> int:
             except SideError as error:  # the other works are worth having
                 run.failed[name] = str(error)
                 status = fail(PROGRAM, f"{name}: {error}", 1)
+                before = calibration.measure()
                 continue
             after = calibration.measure()
             result.took, result.calibration = time.perf_counter() - start, [before, after]

@@ -53,7 +53,7 @@ def block(run: Run) -> str:
     """What stands between the marks."""
     machine = run.machine
     parts = [
-        f"Measured by `{run.command('--docs')}` on {machine['threads']} cores of an "
+        f"Measured by `{run.command()} --docs` on {machine['threads']} cores of an "
         f"{machine['cpu']}, {machine['date'][:10]}, commit `{machine['commit']}`. Time of fastmlp, "
         "and how many times as long the others take; bold: the target is met. "
         f"`{run.command('WORK')}` makes a row again.",
@@ -95,7 +95,7 @@ def _cell(line: Line | None) -> str:
     if line is None:
         return "-"
     if line.ratio is None:
-        return report.amount(line.median, line.unit)
+        return report.amount(line.median, line.unit, digits=3)
     return f"**{line.ratio:.1f}**" if line.met else f"{line.ratio:.1f}"
 
 
@@ -105,7 +105,7 @@ def _alone(results: Mapping[str, Result]) -> Iterable[str]:
         if name in results:
             result = results[name]
             sides = [
-                f"{line.side} {report.amount(line.median, line.unit)}"
+                f"{line.side} {report.amount(line.median, line.unit, digits=3)}"
                 + ("" if line.ratio is None else f" (x {line.ratio:.2f})")
                 for line in result.lines
             ]

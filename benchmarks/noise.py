@@ -31,18 +31,21 @@ def find(result: Result, highest: float) -> list[str]:
     highest : float
         GFLOP/s of bare FMAs on all threads, the highest of the run.
     """
-    found = [
-        f"{line.side} spreads by {line.spread:.0%}"
-        for line in result.lines
-        if line.spread > SPREAD_MOST
-    ]
+    found = []
+    loose = [line for line in result.lines if line.spread > SPREAD_MOST]
+    if loose:
+        sides = ", ".join(f"{line.side} {line.spread:.0%}" for line in loose)
+        found.append(f"samples spread: {sides}")
     noisy = [
         cell
         for cell in result.cells
         if any(spread(samples) > SPREAD_MOST for samples in cell["seconds"].values())
     ]
     if noisy:
-        found.append(f"a side spreads by more than {SPREAD_MOST:.0%} in {len(noisy)} cells")
+        found.append(
+            f"samples spread by more than {SPREAD_MOST:.0%} in {len(noisy)} of "
+            f"{len(result.cells)} cells"
+        )
     lowest = min((measured["gflops"] for measured in result.calibration), default=highest)
     if lowest < (1 - DRIFT_MOST) * highest:
         found.append(

@@ -37,7 +37,7 @@ def text(run: Run, drawn: dict[str, list[str]]) -> str:
     """The page in Markdown."""
     parts = [
         "# Benchmarks",
-        f"Written by `{run.command('--docs')}`; do not edit. What the works are, and how to add a "
+        f"Written by `{run.command()} --docs`; do not edit. What the works are, and how to add a "
         "peer: [CONTRIBUTING.md](../CONTRIBUTING.md#benchmarks).",
         _machine(run),
         *_warnings(run),
@@ -89,7 +89,7 @@ def _calm(run: Run) -> str:
     said = f"{len(run.noisy)} of {len(run.results)} works noisy"
     if rates:
         said += f"; FMA rate between works {min(rates):.0f} to {max(rates):.0f} GFLOP/s"
-    return f"{said}. {BOUNDS.capitalize()}"
+    return f"{said}. {BOUNDS[0].upper()}{BOUNDS[1:]}"
 
 
 def _warnings(run: Run) -> Iterable[str]:

@@ -80,10 +80,13 @@ def verdict(reached: bool | None) -> str:
     return {True: "met", False: "NOT MET", None: ""}[reached]
 
 
-def amount(value: float, unit: str) -> str:
+def amount(value: float, unit: str, digits: int = 4) -> str:
+    """The value in a unit of its size, to so many significant digits."""
+    factor, name = 1e6, "µs"
     if unit == "bytes":
-        return f"{value / 1e6:.0f} MB"
-    for factor, name in ((1, "s"), (1e3, "ms")):
-        if value * factor >= 1:
-            return f"{value * factor:.4g} {name}"
-    return f"{value * 1e6:.4g} µs"
+        factor, name = 1e-6, "MB"
+    elif value >= 1:
+        factor, name = 1, "s"
+    elif value >= 1e-3:
+        factor, name = 1e3, "ms"
+    return f"{float(f'{value * factor:.{digits}g}'):g} {name}"

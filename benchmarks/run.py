@@ -103,9 +103,9 @@ class Run:
                 raise ValueError(f"its machine has no {missing[0]!r}")
             for name, values in document["works"].items():
                 run.results[name] = _result(values)
+            run.judge_noise()
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a result of compare.py ({type(error).__name__})") from None
-        run.judge_noise()
         return run
 
 
