@@ -27,10 +27,10 @@ def write(run: Run, root: Path) -> None:
 
 def check(root: Path) -> None:
     """Raise OSError, ImportError or ValueError where `write` could not."""
+    figures.rewrite((root / "README.md").read_text(encoding="utf-8"), "")
+    check_writable(root / "README.md", "--docs")
     pictures.check(root / "docs" / PICTURES, "--docs")
     check_writable(root / "docs" / PAGE, "--docs")
-    check_writable(root / "README.md", "--docs")
-    figures.rewrite((root / "README.md").read_text(encoding="utf-8"), "")
 
 
 def text(run: Run, drawn: dict[str, list[str]]) -> str:
