@@ -62,40 +62,39 @@ class Run:
         folder: Path,
     ) -> None:
         self.counter = counter
-        self.report = Path(tempfile.mkstemp(dir=folder)[1])
-        self.files = [tempfile.TemporaryFile("w+", dir=folder) for _ in range(3)]  # noqa: SIM115
-        self.files[0].write(stdin)
-        self.files[0].seek(0)
+        own = Path(tempfile.mkdtemp(dir=folder))
+        self.report, self.stdout, self.stderr = own / "report", own / "stdout", own / "stderr"
+        (own / "stdin").write_text(stdin)
         before = [part.format(self.report) for part in counter.command]
-        self.process = subprocess.Popen(
-            [*before, *command],
-            cwd=ROOT,
-            env={**environment, **counter.environment},
-            stdin=self.files[0],
-            stdout=self.files[1],
-            stderr=self.files[2],
-        )
+        with (
+            open(own / "stdin") as requests,
+            open(self.stdout, "w") as out,
+            open(self.stderr, "w") as err,
+        ):
+            self.process = subprocess.Popen(
+                [*before, *command],
+                cwd=ROOT,
+                env={**environment, **counter.environment},
+                stdin=requests,
+                stdout=out,
+                stderr=err,
+            )
 
     def end(self) -> tuple[int, str]:
         """Instructions, and what the command said on stdout."""
         status = self.process.wait()
-        stdout, stderr = (_text(file) for file in self.files[1:])
         if status:
-            last = stderr.strip().splitlines()[-1:] or ["without a word"]
+            last = self.stderr.read_text().strip().splitlines()[-1:] or ["without a word"]
             raise CountError(f"{self.counter.title} ended with status {status}: {last[0]}")
-        found = re.findall(self.counter.pattern, self.report.read_text(), re.MULTILINE)
+        report = self.report.read_text() if self.report.exists() else ""
+        found = re.findall(self.counter.pattern, report, re.MULTILINE)
         if not found:
             raise CountError(f"{self.counter.title} counted nothing")
-        return sum(map(int, found)), stdout
+        return sum(map(int, found)), self.stdout.read_text()
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
-
-
-def _text(file: tempfile._TemporaryFileWrapper[str]) -> str:
-    file.seek(0)
-    return file.read()
 
 
 PERF = Counter(

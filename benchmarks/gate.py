@@ -108,7 +108,7 @@ def table(before: Commit, after: Commit, outcomes: Mapping[str, Outcome]) -> str
     lines.append("")
     if noisy:
         lines.append(
-            f"a noisy machine: ratios spread over up to {max(noisy):.0%} (quiet: below {NOISY:.0%})"
+            f"a noisy machine: ratios spread over up to {max(noisy):.0%} ({NOISY:.0%} is noisy)"
         )
     return "\n".join([*lines, SENTENCES[overall(outcomes)]])
 

@@ -30,7 +30,7 @@ LOOKS = (16, 32, 64, 128, 256)
 for a false alarm, so each has an equal share of `FALSE_ALARMS` (Bonferroni)."""
 
 NOISY = 0.10
-"""Spread from which a machine is called noisy. A quiet one has 0.01 to 0.04."""
+"""Spread above which the output and the JSON call the machine noisy."""
 
 SLOWER, FASTER_THAN_LIMIT, CANNOT_TELL = "SLOWER", "not slower", "cannot tell"
 
