@@ -354,5 +354,5 @@ def test_a_side_trains_and_predicts_by_either_clock():
 
 def test_a_peer_that_is_not_installed_is_named_with_the_line_that_installs_it(monkeypatch):
     monkeypatch.setitem(PEERS, "nosuch", Peer("None such", ("no_such_package",)))
-    with pytest.raises(SideError, match=r"no_such_package not installed \(pip install -e"):
+    with pytest.raises(SideError, match=r"no_such_package not installed: pip install -e"):
         Side("nosuch", 1)
