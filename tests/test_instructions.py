@@ -152,4 +152,4 @@ def test_a_peer_that_is_not_installed_is_left_out_by_name(tools, monkeypatch, ca
         "importlib.util.find_spec", lambda name, find=None: None if name == "jax" else Path
     )
     assert instructions.main(["jax_scan"]) == 0
-    assert "JAX left out: jax not installed (pip install -e" in capsys.readouterr().err
+    assert "JAX left out: jax not installed: pip install -e" in capsys.readouterr().err
