@@ -204,9 +204,9 @@ def test_seconds_are_those_of_the_training_pass_alone(monkeypatch):
     now = [0.0]
 
     def moving(method, seconds):
-        def call(*arguments):
+        def call(*arguments, **settings):
             now[0] += seconds
-            return method(*arguments)
+            return method(*arguments, **settings)
 
         return call
 
