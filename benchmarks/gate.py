@@ -26,7 +26,7 @@ from benchmarks.paired import CANNOT_TELL, FALSE_ALARMS, LIMIT, NOISY, SLOWER
 from benchmarks.rounds import Outcome, measure
 from benchmarks.sides import Side, SideError
 from benchmarks.task import Task, at_hand
-from fastmlp.atomic import check_writable, write_atomically
+from fastmlp.atomic import write_atomically
 from fastmlp.threads import available_cores
 
 PROGRAM = "gate.py"
@@ -174,17 +174,14 @@ def _arguments(argv: Sequence[str] | None) -> tuple[argparse.Namespace, Commit, 
         metavar="N",
         help="longest time to measure, beside compiling (default: %(default)s)",
     )
-    parser.add_argument(
-        "--json", metavar="PATH", help="write every round as JSON; - for stdout, without the table"
-    )
+    parser.add_json("every round")
     arguments = parser.parse_args(argv)
+    parser.check_json(arguments.json)
     try:
-        if arguments.json not in (None, "-"):
-            check_writable(Path(arguments.json), "--json")
         after = commits.find(arguments.after)
         before = commits.find(arguments.before or f"{arguments.after}~1")
         edited = commits.changed() if arguments.after == "HEAD" else []
-    except (CommitError, OSError, ValueError) as error:
+    except (CommitError, OSError) as error:
         parser.error(str(error))
     if edited:
         parser.error(

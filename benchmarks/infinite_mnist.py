@@ -10,7 +10,6 @@ a run that was ended goes on with the shards that are missing. About 15 us an im
 
 from __future__ import annotations
 
-import argparse
 import io
 import shutil
 import sys
@@ -23,13 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastmlp
+from benchmarks.arguments import Parser, fail, integer
 from fastmlp import Augmentation
 from fastmlp.atomic import remove_remains, write_atomically
-from fastmlp.checks import parse_integer
 from fastmlp.engine.layout import aligned_zeros
 from fastmlp.kernels.augment import augment, scratch_items, settings_of
 from fastmlp.kernels.calls import address, augment_arguments, call_augment
-from fastmlp.threads import available_cores
+
+PROGRAM = "infinite_mnist"
 
 IMAGES = 8_100_000
 SHARD = 100_000
@@ -114,21 +114,23 @@ def _save(folder: Path, name: str, x: NDArray[np.uint8], y: NDArray[Any]) -> Non
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(prog=PROGRAM, description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--images", default=str(IMAGES), help=f"how many (default: {IMAGES})")
-    parser.add_argument("--threads", default=str(available_cores()), help="default: all cores")
+    parser.add_argument(
+        "--images",
+        type=integer(1, 2**40),
+        default=IMAGES,
+        metavar="N",
+        help="how many (default: %(default)s)",
+    )
+    parser.add_threads()
     arguments = parser.parse_args()
     try:
-        images = parse_integer("--images", arguments.images, 1)
-        threads = parse_integer("--threads", arguments.threads, 1)
-        write(arguments.folder, images, threads)
+        write(arguments.folder, arguments.images, arguments.threads)
     except (ValueError, OSError) as error:
-        print(f"infinite_mnist: error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ValueError) else 1
+        return fail(PROGRAM, error, 2 if isinstance(error, ValueError) else 1)
     except KeyboardInterrupt:
-        print("\ninfinite_mnist: interrupted; the next run goes on", file=sys.stderr)
-        return 130
+        return fail(PROGRAM, "interrupted; the next run goes on", 130)
     return 0
 
 

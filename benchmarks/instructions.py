@@ -26,7 +26,7 @@ from benchmarks.counters import Counter, CountError, Run
 from benchmarks.peers import PEERS
 from benchmarks.sides import ROOT, SideError, worker
 from benchmarks.task import Task, at_hand
-from fastmlp.atomic import check_writable, write_atomically
+from fastmlp.atomic import write_atomically
 
 PROGRAM = "instructions.py"
 TASK = Task((784, 128, 10), samples=2_560, search=False)
@@ -146,19 +146,13 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="PEER",
         help=f"of {', '.join(TRAINERS)} (default: {' '.join(QUICK)})",
     )
-    parser.add_argument(
-        "--json", metavar="PATH", help="write the counts as JSON; - for stdout, without the table"
-    )
+    parser.add_json("the counts")
     arguments = parser.parse_args(argv)
     unknown = [name for name in arguments.peers if name not in TRAINERS]
     if unknown:
         parser.error(f"no peer is called {unknown[0]!r}; there are {', '.join(TRAINERS)}")
     arguments.peers = list(dict.fromkeys(arguments.peers)) or QUICK
-    try:
-        if arguments.json not in (None, "-"):
-            check_writable(Path(arguments.json), "--json")
-    except (OSError, ValueError) as error:
-        parser.error(" ".join(str(error).split()))
+    parser.check_json(arguments.json)
     return arguments
 
 

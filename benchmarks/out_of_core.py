@@ -10,16 +10,16 @@ then the files are in the page cache, if the machine has the memory for both.
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import statistics
 import sys
 from multiprocessing.connection import Connection
 
 import fastmlp
-from fastmlp.checks import parse_integer
+from benchmarks.arguments import Parser, fail, integer
 from fastmlp.result import _peak_rss_bytes
-from fastmlp.threads import available_cores
+
+PROGRAM = "out_of_core"
 
 SIDES = ("disk", "memory")
 MOST_MEMORY, LEAST_SPEED = 600e6, 0.8
@@ -87,20 +87,23 @@ def measure(folder: str, rounds: int, threads: int) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(prog=PROGRAM, description=__doc__.splitlines()[0])
     parser.add_argument("folder")
-    parser.add_argument("--rounds", default="5", help="epochs of each side (default: 5)")
-    parser.add_argument("--threads", default=str(available_cores()), help="default: all cores")
+    parser.add_argument(
+        "--rounds",
+        type=integer(1, 1000),
+        default=5,
+        metavar="N",
+        help="epochs of each side (default: %(default)s)",
+    )
+    parser.add_threads()
     arguments = parser.parse_args()
     try:
-        rounds = parse_integer("--rounds", arguments.rounds, 1)
-        threads = parse_integer("--threads", arguments.threads, 1)
-        measure(arguments.folder, rounds, threads)
+        measure(arguments.folder, arguments.rounds, arguments.threads)
     except (ValueError, OSError) as error:
-        print(f"out_of_core: error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ValueError) else 1
+        return fail(PROGRAM, error, 2 if isinstance(error, ValueError) else 1)
     except KeyboardInterrupt:
-        return 130
+        return fail(PROGRAM, "interrupted", 130)
     return 0
 
 

@@ -35,8 +35,7 @@ from benchmarks.records_table import FILE, LEAST_SEEDS, keep
 from benchmarks.result import Result, spread
 from benchmarks.sides import SideError, alternate
 from benchmarks.task import Task
-from fastmlp.atomic import check_writable, write_atomically
-from fastmlp.threads import available_cores
+from fastmlp.atomic import write_atomically
 
 PROGRAM = "records.py"
 
@@ -185,26 +184,16 @@ def _arguments() -> argparse.Namespace:
         metavar="N",
         help="seeds 0 ... N-1 (default: %(default)s, the least that --keep takes)",
     )
-    parser.add_argument(
-        "--threads",
-        type=integer(1, available_cores()),
-        default=available_cores(),
-        metavar="N",
-        help="of every side (default: %(default)s)",
-    )
+    parser.add_threads()
     parser.add_argument("--alone", action="store_true", help="without JAX and PyTorch")
-    parser.add_argument("--json", metavar="PATH", help="write the record as JSON; - for stdout")
+    parser.add_json("the record")
     parser.add_argument(
         "--keep", action="store_true", help=f"enter it into {FILE.name} and the table made from it"
     )
     arguments = parser.parse_args()
     if arguments.keep and arguments.seeds < LEAST_SEEDS:
         parser.error(f"--keep needs --seeds {LEAST_SEEDS} or more, not {arguments.seeds}")
-    try:
-        if arguments.json not in (None, "-"):
-            check_writable(Path(arguments.json), "--json")
-    except (OSError, ValueError) as error:
-        parser.error(" ".join(str(error).split()))
+    parser.check_json(arguments.json)
     return arguments
 
 
