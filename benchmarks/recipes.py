@@ -9,7 +9,7 @@ was needed: to that extent the test set chose, and a search anew should not let 
 
 from __future__ import annotations
 
-from benchmarks.task import Task
+from benchmarks.task import OPTIMIZERS, Task
 
 
 def _recipe(*hidden: int, epochs: int, batch_size: int, lr: float, **settings: object) -> Task:
@@ -52,10 +52,11 @@ AIMS = {"97": 0.10, "98": 0.35, "98.5": 1.5, "99": 15.0, "99.4": 300.0}
 
 def describe(task: Task) -> dict[str, object]:
     """A recipe as JSON, without what says how it is measured."""
+    kind, settings = OPTIMIZERS[task.optimizer]
     return {
         "layers": list(task.layers),
         "activation": task.activation,
-        "optimizer": "SGD(momentum=0.9, nesterov=True)",
+        "optimizer": f"{kind}({', '.join(f'{name}={value}' for name, value in settings.items())})",
         "learning_rate": task.learning_rate,
         "schedule": f"OneCycle(pct_start={task.one_cycle})",
         "epochs": task.epochs,
