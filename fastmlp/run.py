@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fastmlp.arguments import Part, metric_kind
 from fastmlp.augmentation import Augmentation
 from fastmlp.averaging import EMA, SWA, Averaging
-from fastmlp.callbacks import Callback
+from fastmlp.callbacks import Callback, check_needs
 from fastmlp.checks import shown
 from fastmlp.engine.layout import PREDICT_ROWS, parameter_views, state_views
 from fastmlp.history import PHASES, Epoch, History
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 class Run:
     """One call of `fit`: what it was asked for, and how far it is.
 
-    Other faces set ``penalty`` and ``tolerant``, see `Engine`, and override `order_of_epoch`,
-    `most_threads` and `train_loss`.
+    Other faces set ``penalty``, ``tolerant`` and ``ranks``, see `Engine`, and override
+    `order_of_epoch`, `most_threads`, `train_loss` and more.
     """
 
     model: MLP
@@ -66,6 +66,7 @@ class Run:
     penalty: float | None = None
     tolerant: bool = False
     evaluations: int | None = None  # most of L-BFGS
+    ranks: Any = None
 
     def __post_init__(self) -> None:
         self.history = History()
@@ -79,9 +80,21 @@ class Run:
         self.own: NDArray[Any] | None = None  # the parameters, while the model holds their average
 
     @property
+    def own_batch_size(self) -> int:
+        """Rows of a batch that are this process's."""
+        return self.batch_size
+
+    @property
     def steps_per_epoch(self) -> int:
         """The last one of an epoch may be of a smaller batch."""
         return -(-len(self.rows) // self.batch_size)
+
+    def check(self, resume: object) -> None:
+        """Refuse what cannot be done, before anything is changed but the folder of checkpoints."""
+        self.check_combinations()
+        if resume is not None:
+            self.check_resume(resume)
+        check_needs(self.callbacks, self.validation is not None, self.metrics, resume)
 
     def check_combinations(self) -> None:
         """ValueError for settings of which each is allowed, but not together."""
@@ -95,8 +108,7 @@ class Run:
                 raise ValueError(
                     f"{name} monitors {monitor}, which {self.model.loss.name} does not have"
                 )
-        masses = self.targets.masses
-        if len(masses) and not masses[self.rows].any():
+        if self.weighs_nothing():
             raise ValueError(
                 "sample_weight and class_weight leave no sample that is trained on a weight above "
                 f"0 in {self.model.dtype}"
@@ -124,6 +136,11 @@ class Run:
                 f"averaging starts in epoch {self.averaging.start_epoch}, after the last of "
                 f"{self.epochs}"
             )
+
+    def weighs_nothing(self) -> bool:
+        """Whether all weights of what is trained on are 0."""
+        masses = self.targets.masses
+        return len(masses) > 0 and not masses[self.rows].any()
 
     def _check_lbfgs(self) -> None:
         dropped = bool(np.any(self.model.dropout)) or self.model.input_dropout > 0
@@ -205,10 +222,11 @@ class Run:
             "batch_size": str(self.batch_size),
             "shuffle": str(self.shuffle),
             "samples": str(len(self.rows)),
-            "y or the weights": self._digest_of_targets(),
+            "y or the weights": self.digest_of_targets(),
         }
 
-    def _digest_of_targets(self) -> str:
+    def digest_of_targets(self) -> str:
+        """Of what is trained on, and its weights."""
         digest = hashlib.sha256(self.rows.tobytes())
         for field in ("labels", "rows", "weights", "masses", "options"):
             digest.update(np.ascontiguousarray(getattr(self.targets, field)).tobytes())
@@ -224,7 +242,7 @@ class Run:
         decay = self.averaging.decay if isinstance(self.averaging, EMA) else None
         self.engine = Engine(
             self.model,
-            max(self.batch_size, min(held, PREDICT_ROWS)),
+            max(self.own_batch_size, min(held, PREDICT_ROWS)),
             threads,
             self.optimizer,
             self.fewer_threads,
@@ -234,6 +252,7 @@ class Run:
             augmentation=self.augmentation,
             penalty=self.penalty,
             tolerant=self.tolerant,
+            ranks=self.ranks,
         )
         self.engine.compile(self.samples, self.targets)
         return self.engine
@@ -336,10 +355,13 @@ class Run:
 
     def _pass(self) -> tuple[Totals, float, float]:
         """One epoch's steps: its sums, seconds and last learning rate."""
-        from fastmlp.engine.engine import NonFiniteLossError
-
         start = time.perf_counter()
-        order = self.order_of_epoch()
+        rates = self.rates_of_epoch()
+        totals = self.steps(self.order_of_epoch(), rates)
+        return totals, time.perf_counter() - start, float(rates[-1])
+
+    def rates_of_epoch(self) -> NDArray[np.float64]:
+        """The learning rate of each step of the epoch that begins."""
         first = self.engine.step
         rates = self.schedule.rates(
             self.optimizer.lr,
@@ -348,11 +370,14 @@ class Run:
             self.epochs,
             self.schedule_state,
         )
-        rates = _check_rates(rates, self.steps_per_epoch)
+        return _check_rates(rates, self.steps_per_epoch)
+
+    def steps(self, order: NDArray[np.int64], rates: NDArray[np.float64]) -> Totals:
+        """One epoch's steps; their sums."""
+        from fastmlp.engine.engine import NonFiniteLossError
+
         try:
-            totals = self.engine.train(
-                self.samples, self.targets, order, self.batch_size, rates, self._watch
-            )
+            totals = self.train_on(order, rates)
         except NonFiniteLossError as error:
             raise FloatingPointError(
                 f"the loss became NaN or infinite in epoch {self.epoch + 1}, step "
@@ -364,7 +389,13 @@ class Run:
                 f"the parameters became NaN or infinite in the last step of epoch "
                 f"{self.epoch + 1}; {self._remedy()}"
             )
-        return totals, time.perf_counter() - start, float(rates[-1])
+        return totals
+
+    def train_on(self, order: NDArray[np.int64], rates: NDArray[np.float64]) -> Totals:
+        """The engine's steps on the samples of ``order``."""
+        return self.engine.train(
+            self.samples, self.targets, order, self.batch_size, rates, self._watch
+        )
 
     def most_threads(self) -> int:
         """Threads that are worth their while, if no other training wants them."""
@@ -428,17 +459,30 @@ class Run:
     def _validate(self) -> tuple[Totals | None, dict[str, float]]:
         if self.validation is None:
             return None, {}
-        part = self.validation
-        scores = self.engine.score(part.samples, part.targets, part.rows)
-        if not self.metrics:
-            return scores, {}
+        scores = self.score(self.validation)
+        return scores, self.measured(scores, self.validation) if self.metrics else {}
+
+    def score(self, part: Part) -> Totals:
+        """Sums of loss and hits over the validation data."""
+        return self.engine.score(part.samples, part.targets, part.rows)
+
+    def measured(self, scores: Totals, part: Part) -> dict[str, float]:
+        """The metrics of the validation data."""
+        return self.measure(scores, *self.targets_and_outputs(part))
+
+    def targets_and_outputs(self, part: Part) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Those of the validation data that metrics compare."""
         outputs = np.empty((len(part.rows), self.model.layers[-1]), dtype=self.model.dtype)
         head = "exponential" if self.model.loss.output == "exponential" else "logits"
         self.engine.outputs(part.samples, part.rows, head, outputs)
         y = part.targets.labels if len(part.targets.labels) else part.targets.rows
+        return y[part.rows], outputs
+
+    def measure(self, scores: Totals, y: NDArray[Any], outputs: NDArray[Any]) -> dict[str, float]:
+        """The metrics of ``outputs``."""
         kind = metric_kind(self.model)
-        return scores, {
-            name: scores.mean_loss if name == "loss" else measure(name, y[part.rows], outputs, kind)
+        return {
+            name: scores.mean_loss if name == "loss" else measure(name, y, outputs, kind)
             for name in self.metrics
         }
 
@@ -458,6 +502,11 @@ class Run:
             return None
         return self.engine.average if isinstance(self.averaging, EMA) else self.mean
 
+    def end(self) -> None:
+        """Tell the callbacks that training has ended."""
+        for callback in self.callbacks:
+            callback.on_train_end(self.model, self.history)
+
     def finish(self) -> None:
         """Leave the averaged parameters in the model, and the seconds of each phase."""
         if self.passes:
@@ -465,6 +514,10 @@ class Run:
         mean = self._average()
         if mean is not None:
             self.model.parameters[...] = mean
+
+    def gradients(self) -> Totals:
+        """Those of the mean loss of all that is trained on, in the engine's buffer."""
+        return self.engine.gradients_of(self.samples, self.targets, self.rows)
 
     def _minimize(self) -> None:
         """L-BFGS: an iteration stands for an epoch."""
@@ -482,7 +535,7 @@ class Run:
                 for callback in self.callbacks:
                     callback.on_epoch_begin(self.model, self.epoch + 1)
             self._share_cores()
-            totals[:] = [self.engine.gradients_of(self.samples, self.targets, self.rows)]
+            totals[:] = [self.gradients()]
             # Later on it may be a trial of the line search, which then takes a shorter step.
             if not (self.epoch or self.tolerant or math.isfinite(totals[0].loss)):
                 raise FloatingPointError(

@@ -21,7 +21,7 @@ from fastmlp.arguments import (
 )
 from fastmlp.augmentation import Augmentation
 from fastmlp.averaging import Averaging
-from fastmlp.callbacks import Callback, check_callbacks, check_needs
+from fastmlp.callbacks import Callback, check_callbacks
 from fastmlp.checks import check_flag, check_integer, check_number
 from fastmlp.history import History
 from fastmlp.model import MLP
@@ -58,6 +58,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     resume: TrainingState | None = None,
     threads: int | None = None,
+    comm: Any = None,
 ) -> History:
     """Train ``model`` in place by mini-batch gradient descent on its loss.
 
@@ -140,40 +141,49 @@ def fit(
     KeyboardInterrupt
         On Ctrl-C, after the step at hand; the model keeps what it has learned.
     """
+
+    def make(kind: type[Run], **parts: Any) -> Run:
+        rows, validation = parts["rows"], parts["validation"]
+        limit = None if max_seconds is None else check_number("max_seconds", max_seconds, 0)
+        return kind(
+            model=model,
+            **parts,
+            epochs=check_integer("epochs", epochs, 0),
+            batch_size=check_batch_size(batch_size, len(rows)),
+            optimizer=check_optimizer(optimizer, model),
+            schedule=check_schedule(schedule),
+            seed=check_integer("seed", seed, 0),
+            shuffle=check_flag("shuffle", shuffle),
+            metrics=check_measured(metrics, model, validation is not None),
+            averaging=check_kind("averaging", averaging, Averaging),
+            augmentation=check_kind("augmentation", augmentation, Augmentation),
+            max_seconds=limit,
+            target_accuracy=check_target(target_accuracy, model, validation is not None),
+            callbacks=check_callbacks(callbacks),
+            clip_norm=check_limit("clip_norm", clip_norm, model.dtype),
+            clip_value=check_limit("clip_value", clip_value, model.dtype),
+            max_norm=check_limit("max_norm", max_norm, model.dtype),
+        )
+
+    if comm is not None:
+        from fastmlp.distributed import Given, fit_on_ranks
+
+        data = x, y, sample_weight, class_weight, validation_data, validation_fraction
+        return fit_on_ranks(comm, Given(model, *data, seed), make, resume, threads, complete)
     samples, targets = labelled(model, x, y, sample_weight)
     seed = check_integer("seed", seed, 0)
     rows, validation = split(model, samples, targets, validation_data, validation_fraction, seed)
     if class_weight is not None:
         targets = labelled(model, x, y, sample_weight, class_weight, counted=rows)[1]
-    run = Run(
-        model=model,
-        samples=samples,
-        targets=targets,
-        rows=rows,
-        validation=validation,
-        epochs=check_integer("epochs", epochs, 0),
-        batch_size=check_batch_size(batch_size, len(rows)),
-        optimizer=check_optimizer(optimizer, model),
-        schedule=check_schedule(schedule),
-        seed=seed,
-        shuffle=check_flag("shuffle", shuffle),
-        metrics=check_measured(metrics, model, validation is not None),
-        averaging=check_kind("averaging", averaging, Averaging),
-        augmentation=check_kind("augmentation", augmentation, Augmentation),
-        max_seconds=None if max_seconds is None else check_number("max_seconds", max_seconds, 0),
-        target_accuracy=check_target(target_accuracy, model, validation is not None),
-        callbacks=check_callbacks(callbacks),
-        clip_norm=check_limit("clip_norm", clip_norm, model.dtype),
-        clip_value=check_limit("clip_value", clip_value, model.dtype),
-        max_norm=check_limit("max_norm", max_norm, model.dtype),
-    )
-    run.check_combinations()
-    if resume is not None:
-        run.check_resume(resume)
+    run = make(Run, samples=samples, targets=targets, rows=rows, validation=validation)
     run.fewer_threads = are_free(threads)
-    threads = threads_for(threads, len(rows) * len(model.parameters))
+    return complete(run, resume, threads_for(threads, len(rows) * len(model.parameters)))
+
+
+def complete(run: Run, resume: TrainingState | None, threads: int) -> History:
+    """Check what ``run`` cannot do, and let it."""
     try:
-        check_needs(run.callbacks, validation is not None, run.metrics, resume)
+        run.check(resume)
         start = time.perf_counter()
         with in_another_thread(lambda: run.compiled(threads)) as engine:
             run.history.compile_seconds = time.perf_counter() - start
@@ -183,8 +193,7 @@ def fit(
                 run.history.state = run.state()
             finally:
                 run.finish()
-        for callback in run.callbacks:
-            callback.on_train_end(model, run.history)
+        run.end()
     finally:
         for callback in run.callbacks:
             if hasattr(callback, "release"):

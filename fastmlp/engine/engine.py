@@ -59,16 +59,13 @@ class UpdateLimits(NamedTuple):
 
 
 class Summation(Protocol):
-    """The processes that share each batch.
-
-    ``sum_items(buffer)`` makes an array of each its sum over all, with the same bits on all; called
-    from one thread at a time, for each step in turn.
-    """
+    """The processes that share each batch."""
 
     rank: int
     size: int
 
-    def sum_items(self, buffer: NDArray[Any]) -> None: ...
+    def sum_items(self, buffer: NDArray[Any]) -> None:
+        """Make an array of each its sum over all, the same bits on all."""
 
 
 class Totals(NamedTuple):
@@ -296,7 +293,7 @@ class Engine:
             try:
                 if (place, items) not in buffers:
                     memory = (ctypes.c_char * (items * dtype.itemsize)).from_address(place)
-                    buffers[place, items] = np.frombuffer(memory, dtype)
+                    buffers[place, items] = np.frombuffer(memoryview(memory), dtype)
                 ranks.sum_items(buffers[place, items])
             except BaseException as error:
                 self.team.fail(error)
@@ -504,8 +501,7 @@ class Engine:
             lambda: watch(self._totals()) if watch else None,
             self.workspace.threads,
             # Waiting for other ranks may take long, and Python's callback could meet Ctrl-C here.
-            brief=self._ranks is None
-            and len(order) * len(self.model.parameters) < BRIEF_PRODUCTS,
+            brief=self._ranks is None and len(order) * len(self.model.parameters) < BRIEF_PRODUCTS,
         )
         self._seconds += time.perf_counter() - start
         if self._seconds > CALIBRATION_SECONDS:
