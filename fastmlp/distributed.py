@@ -13,6 +13,7 @@ import platform
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,8 +24,9 @@ from numpy.typing import NDArray
 from fastmlp.arguments import Part, classes_of, given_part, labelled, part_of
 from fastmlp.checks import shown
 from fastmlp.engine.layout import share_of_rank
+from fastmlp.evaluation import Evaluation
 from fastmlp.exchange import Exchange
-from fastmlp.history import History
+from fastmlp.history import Epoch, History
 from fastmlp.inputs import Samples
 from fastmlp.model import MLP
 from fastmlp.model_file import header_of
@@ -106,6 +108,18 @@ class DistributedRun(Run):
         """All epochs that are left; Ctrl-C ends that of all ranks after one and the same step."""
         with self.ranks.interrupted_together():
             super().train()
+            with self.ranks.together():  # for a Ctrl-C of the last moment
+                pass
+
+    def begin_epoch(self) -> None:
+        """What rank 0's callbacks raise ends all."""
+        with self.ranks.together():
+            super().begin_epoch()
+
+    def tell(self, record: Epoch) -> bool:
+        """As `begin_epoch`."""
+        with self.ranks.together():
+            return super().tell(record)
 
     def _had_ended(self) -> bool:
         return self.ranks.first(super()._had_ended())
@@ -119,7 +133,7 @@ class DistributedRun(Run):
     def steps(self, order: NDArray[np.int64], rates: NDArray[np.float64]) -> Totals:
         """One epoch's steps; the sums of all ranks."""
         self._dealt = self.exchange.deal(self.samples, self.targets, order, self.batch_size)
-        self.engine.batch_masses = self._masses(self.steps_per_epoch)
+        self.engine.batch_masses = self._masses(self.batch_size)
         with self.ranks.together():
             totals = super().steps(order, rates)
         return self._total(totals)
@@ -137,19 +151,19 @@ class DistributedRun(Run):
         """Those of all ranks."""
         count = len(self.rows)
         dealt = self._dealt = self.exchange.deal(self.samples, self.targets, self.rows, count)
-        self.engine.batch_masses = self._masses(1)
+        self.engine.batch_masses = self._masses(count)
         with self.ranks.together():
             totals = self.engine.gradients_of(dealt.samples, dealt.targets, dealt.order, count)
         return self._total(totals)
 
-    def _masses(self, steps: int) -> NDArray[np.float64]:
+    def _masses(self, batch_size: int) -> NDArray[np.float64]:
         """What each batch counts on all ranks; empty without weights."""
         dealt = self._dealt
         if not len(dealt.targets.masses):
             return np.empty(0)
         weights = dealt.targets.masses[dealt.order].astype(np.float64)
-        masses = np.zeros(steps)
-        np.add.at(masses, dealt.places // self.batch_size, weights)
+        masses = np.zeros(-(-len(self.rows) // batch_size))
+        np.add.at(masses, dealt.places // batch_size, weights)
         self.ranks.sum_items(masses)
         return masses
 
@@ -342,8 +356,8 @@ def _digest(ranks: Ranks, rows: NDArray[np.int64], targets: Targets) -> str:
     return ranks.first(digest.hexdigest()[:16])
 
 
-def threads_of_rank(ranks: Ranks, threads: int | None, products: int) -> int:
-    """Threads of this rank; a warning by rank 0 where those of a host exceed its cores.
+def threads_of_rank(ranks: Ranks, threads: int | None, products: int | None = None) -> int:
+    """Threads of this rank.
 
     ``threads`` and ``products`` as in `threads_for`; without the former and its variable, the ranks
     of a host share the cores that they may use.
@@ -352,30 +366,53 @@ def threads_of_rank(ranks: Ranks, threads: int | None, products: int) -> int:
         wanted = threads_for(threads, products)
     host, cores, most = platform.node(), processors_of_cores(), available_cores()
     here = [theirs for name, theirs in ranks.all((host, cores)) if name == host]
-    if are_free(threads):
-        sharers = Counter(core for theirs in here for core in theirs)
-        fair = int(sum(Fraction(1, sharers[core]) for core in cores))
-        if most < len(cores):  # by the quota of a control group, which is that of all
-            fair = min(fair, most // len(here))
-        wanted = max(1, min(wanted, fair))
-    given = ranks.all((host, cores, most, wanted))
+    if not are_free(threads):
+        return wanted
+    sharers = Counter(core for theirs in here for core in theirs)
+    fair = int(sum(Fraction(1, sharers[core]) for core in cores))
+    if most < len(cores):  # by the quota of a control group, which is that of all
+        fair = min(fair, most // len(here))
+    return max(1, min(wanted, fair))
+
+
+def _check_cores(ranks: Ranks, threads: int) -> None:
+    """Let rank 0 warn of each host whose ranks have more threads than there are cores."""
+    given = ranks.all((platform.node(), processors_of_cores(), available_cores(), threads))
     with ranks.together():
-        for name in {name: None for name, *_ in given} if ranks.rank == 0 else ():
-            count = [theirs for host, *_, theirs in given if host == name]
-            union = {core for host, theirs, *_ in given if host == name for core in theirs}
-            bound = len(union) > max(len(theirs) for host, theirs, *_ in given if host == name)
-            limit = len(union) if bound else min(k for host, _, k, _ in given if host == name)
-            if sum(count) > limit:
+        for host in dict.fromkeys(host for host, *_ in given) if ranks.rank == 0 else ():
+            here = [item for item in given if item[0] == host]
+            cores = len({core for _, theirs, *_ in here for core in theirs})
+            if all(len(theirs) == cores for _, theirs, *_ in here):  # not bound to some each
+                cores = min(most for *_, most, _ in here)
+            total = sum(theirs for *_, theirs in here)
+            if total > cores:
                 warnings.warn(
-                    f"the {len(count)} ranks on {name} have {sum(count)} threads on {limit} cores, "
-                    "which take turns: give fewer ranks, or threads",
+                    f"{len(here)} ranks on {host} have {total} threads on {cores} cores, which "
+                    "take turns: start fewer ranks, or give each fewer threads",
                     stacklevel=4,
                 )
-    return wanted
+
+
+def share_of(ranks: Ranks, array: NDArray[Any]) -> NDArray[Any]:
+    """A copy of this rank's rows of ``array``, which all have."""
+    first, count = share_of_rank(len(array), ranks.rank, ranks.size)
+    return np.array(array[first : first + count])
+
+
+def evaluation_of_ranks(ranks: Ranks, own: Evaluation | None, count: int) -> Evaluation:
+    """The mean of those of all ranks, each of ``count`` samples: None of 0, as the last may have.
+
+    An accuracy of None is that of all.
+    """
+    loss, accuracy = own if own is not None else (0.0, None)
+    sums = np.array([count, count * loss, count * (accuracy or 0.0), accuracy is not None])
+    ranks.sum_items(sums)
+    total, losses, hits, known = sums.tolist()
+    return Evaluation(losses / total, hits / total if known else None)
 
 
 def fit_on_ranks(
-    comm: Any,
+    comm: Ranks | Any,
     given: Given,
     make: Callable[..., Run],
     resume: TrainingState | None,
@@ -383,10 +420,11 @@ def fit_on_ranks(
     complete: Callable[[Run, TrainingState | None, int], History],
 ) -> History:
     """`fit` with ``comm``; ``complete`` is what it does with a run."""
-    with Ranks(comm) as ranks:
+    with nullcontext(comm) if isinstance(comm, Ranks) else Ranks(comm) as ranks:
         run = distributed_run(ranks, given, make)
         products = len(run.rows) // ranks.size * len(given.model.parameters)
         own_threads = threads_of_rank(ranks, threads, products)
+        _check_cores(ranks, own_threads)
         run.fewer_threads = are_free(threads)
         return complete(run, ranks.first(resume), own_threads)
 

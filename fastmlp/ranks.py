@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, TypeVar
@@ -19,18 +20,12 @@ from fastmlp.checks import shown
 Value = TypeVar("Value")
 
 
+SHORTEST_PAUSE, LONGEST_PAUSE = 20e-6, 5e-3
+"""Seconds between two looks whether other ranks have come."""
+
+
 class RankError(RuntimeError):
-    """What ends the other ranks when one has failed.
-
-    Attributes
-    ----------
-    rank : int
-        The first that failed.
-    """
-
-    def __init__(self, rank: int, message: str) -> None:
-        super().__init__(f"rank {rank}: {message}")
-        self.rank = rank
+    """What the other ranks raise when one has failed."""
 
 
 class Ranks:
@@ -53,6 +48,8 @@ class Ranks:
     rank, size : int
     agreed : bool
         Whether all ranks know of the last failure.
+    broken : bool
+        Whether a message has failed: no further one can be understood.
 
     Raises
     ------
@@ -79,7 +76,7 @@ class Ranks:
         self.rank: int = comm.rank
         self.size: int = comm.size
         self.agreed = False
-        self._interrupted = False
+        self.broken = self._interrupted = False
 
     def __enter__(self) -> Ranks:
         return self
@@ -130,11 +127,18 @@ class Ranks:
         try:
             yield
         except BaseException as raised:
+            if self.broken:
+                raise
             error = raised
         if self._interrupted and error is None:
             self._interrupted, error = False, KeyboardInterrupt()
         failed = np.array([error is not None], dtype=np.int64)
-        self.sum_items(failed)
+        request = self.comm.Iallreduce(self._mpi.IN_PLACE, failed)
+        # One may compile, or write a checkpoint: MPI itself would wait for it with a busy core.
+        pause = SHORTEST_PAUSE
+        while not request.Test():
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
         if not failed[0]:
             return
         messages = self.all(None if error is None else one_line(error))
@@ -142,7 +146,7 @@ class Ranks:
         if error is not None:
             raise error
         rank = next(r for r, message in enumerate(messages) if message is not None)
-        raise RankError(rank, messages[rank] or "")
+        raise RankError(f"rank {rank}: {messages[rank]}")
 
     def check_equal(self, values: dict[str, Any]) -> None:
         """ValueError of all ranks if one has another value than rank 0."""
@@ -193,13 +197,18 @@ _failed: list[str] = []
 def _abort_if_failed() -> None:
     """End all ranks: MPI_Finalize, which comes next, would wait for them, and they for us."""
     if _failed:
-        from mpi4py import MPI
-
         print(f"fastmlp: {_failed[0]}: all ranks end", file=sys.stderr, flush=True)
-        MPI.COMM_WORLD.Abort(1)
+        abort(1)
 
 
 atexit.register(_abort_if_failed)
+
+
+def abort(status: int) -> None:
+    """End the processes of all ranks."""
+    from mpi4py import MPI
+
+    MPI.COMM_WORLD.Abort(status)
 
 
 def one_line(error: BaseException) -> str:

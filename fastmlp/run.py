@@ -333,11 +333,15 @@ class Run:
             if self._had_ended():
                 return
             while self.epoch < self.epochs:
-                for callback in self.callbacks:
-                    callback.on_epoch_begin(self.model, self.epoch + 1)
+                self.begin_epoch()
                 self._share_cores()
                 if self._end_epoch(*self._pass()):
                     break
+
+    def begin_epoch(self) -> None:
+        """Tell the callbacks of the epoch that begins."""
+        for callback in self.callbacks:
+            callback.on_epoch_begin(self.model, self.epoch + 1)
 
     def _share_cores(self) -> None:
         if self.fewer_threads:
@@ -444,17 +448,22 @@ class Run:
                 rate,
                 measured,
             )
-            self.history.epochs.append(record)
-            self.schedule.epoch_ended(self.schedule_state, record)
-            # Every callback hears of the epoch before any answer counts.
-            stops = [bool(callback.on_epoch_end(self.model, record)) for callback in self.callbacks]
-            for callback in self.callbacks:
-                if hasattr(callback, "on_checkpoint"):
-                    callback.on_checkpoint(self.model, self.state)
+            stopped = self.tell(record)
         if self.max_seconds is not None:
-            stops.append(time.perf_counter() - self.started >= self.max_seconds)
-        self.stopped = any(stops) or self._reaches_target(record)
+            stopped |= time.perf_counter() - self.started >= self.max_seconds
+        self.stopped = stopped or self._reaches_target(record)
         return self.stopped
+
+    def tell(self, record: Epoch) -> bool:
+        """Tell history, schedule and callbacks of an epoch; whether one of these ends training."""
+        self.history.epochs.append(record)
+        self.schedule.epoch_ended(self.schedule_state, record)
+        # Every callback hears of the epoch before any answer counts.
+        stops = [bool(callback.on_epoch_end(self.model, record)) for callback in self.callbacks]
+        for callback in self.callbacks:
+            if hasattr(callback, "on_checkpoint"):
+                callback.on_checkpoint(self.model, self.state)
+        return any(stops)
 
     def _validate(self) -> tuple[Totals | None, dict[str, float]]:
         if self.validation is None:
@@ -532,8 +541,7 @@ class Run:
             # An iteration begins with its first trial: after the last one there is none.
             if last["begun"] == self.epoch:
                 last["begun"] += 1
-                for callback in self.callbacks:
-                    callback.on_epoch_begin(self.model, self.epoch + 1)
+                self.begin_epoch()
             self._share_cores()
             totals[:] = [self.gradients()]
             # Later on it may be a trial of the line search, which then takes a shorter step.

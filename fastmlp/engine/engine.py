@@ -59,10 +59,11 @@ class UpdateLimits(NamedTuple):
 
 
 class Summation(Protocol):
-    """The processes that share each batch."""
+    """The processes that share each batch; ``broken`` is set when a sum has failed."""
 
     rank: int
     size: int
+    broken: bool
 
     def sum_items(self, buffer: NDArray[Any]) -> None:
         """Make an array of each its sum over all, the same bits on all."""
@@ -190,7 +191,8 @@ class Engine:
         The optimiser's, each row of the parameters followed by further planes; the running mean of
         the parameters, if asked for.
     batch_masses : ndarray of float64 (n_steps,), or empty
-        What each batch of the next `train` counts on all ranks, where samples have weights.
+        What each batch of the next `train` or `gradients_of` counts on all ranks, where samples
+        have weights.
     bound : (str, str) or None
         Kind of input and head of the last `bind`, until another job is run.
     """
@@ -296,6 +298,7 @@ class Engine:
                     buffers[place, items] = np.frombuffer(memoryview(memory), dtype)
                 ranks.sum_items(buffers[place, items])
             except BaseException as error:
+                ranks.broken = True
                 self.team.fail(error)
                 self.team.cells[FAILED] = 1  # what was not summed is no gradient
 
@@ -354,8 +357,13 @@ class Engine:
 
     def _trace_from(self, first: int) -> None:
         """The next job's steps are those of `trace` from ``first`` on."""
-        job, rest, masses = self.workspace.job, self.trace[first:], self.batch_masses[first:]
+        job, rest = self.workspace.job, self.trace[first:]
         job.step_trace, job.n_steps = rest.ctypes.data, len(rest)
+        self._weigh_batches(first)
+
+    def _weigh_batches(self, first: int) -> None:
+        """The next job's batches count what `batch_masses` says from ``first`` on."""
+        job, masses = self.workspace.job, self.batch_masses[first:]
         job.batch_masses, job.n_batch_masses = masses.ctypes.data, len(masses)
 
     def _choose_threads(
@@ -406,6 +414,7 @@ class Engine:
         ``count``: the number of samples of all ranks; the sums are those of this one.
         """
         self._need_gradients()
+        self._weigh_batches(0)
         self.workspace.use(min(self._preferred, self._most))
         return self._run(records.GRADIENT, samples, targets, order, count=count)
 
