@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ from typing import Any
 from benchmarks.options import Options
 from benchmarks.peers import PEERS
 from benchmarks.result import Line, Result
-from benchmarks.sides import ROOT, SideError
+from benchmarks.sides import ROOT, NotInstalledError, SideError, check_installed
 
 ACCURACY_AGREES = 0.01
 """Of the test set, absolute: the programs draw different parameters and orders."""
@@ -130,11 +129,13 @@ def _programs(flags: tuple[str, ...], options: Options, result: Result) -> dict[
     programs = {"fastmlp": _ours(flags, options)}
     for peer in ("torch_mlp", "jax_scan"):
         title = PEERS[peer].title
-        if all(importlib.util.find_spec(name) for name in PEERS[peer].needs):
-            script = [sys.executable, "-m", "benchmarks.peers.script", peer, *flags]
-            programs[title] = [*script, "--threads", str(options.threads)]
-        else:
-            result.remarks.append(f"{title} left out: not installed")
+        try:
+            check_installed(peer)
+        except NotInstalledError as error:
+            result.skipped[title] = str(error)
+            continue
+        script = [sys.executable, "-m", "benchmarks.peers.script", peer, *flags]
+        programs[title] = [*script, "--threads", str(options.threads)]
     programs[PEERS["numpy_reference"].title] = _ours(flags, options, "reference")
     return programs
 

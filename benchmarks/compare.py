@@ -3,145 +3,106 @@
 Every work has its sides in turn in one run, on the same data, with the same network, batches,
 optimiser, precision, threads and initial parameters. ``--list`` names the works; without names all
 of them run, the grid last. Peers come with ``pip install -e '.[peers]'``; those that are not
-installed are left out.
+installed are skipped, and named. ``--quick --docs`` writes every speed figure of the README and
+docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
+import time
 from pathlib import Path
-from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks import machine, pictures, report
+from benchmarks import machine, page, pictures, report
+from benchmarks.arguments import fail
+from benchmarks.compare_arguments import PROGRAM, Arguments, parse
+from benchmarks.machine import Calibration
 from benchmarks.options import Options
 from benchmarks.progress import showing
-from benchmarks.result import Result
-from benchmarks.sides import SideError
+from benchmarks.run import Run
+from benchmarks.sides import ROOT, SideError
 from benchmarks.works import WORKS
-from fastmlp.atomic import check_writable, write_atomically
-from fastmlp.checks import parse_integer
-from fastmlp.threads import available_cores
-
-ROUNDS, QUICK_ROUNDS = 11, 3
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"compare.py: error: {message}\n")
+from fastmlp.atomic import write_atomically
 
 
 def main() -> int:
-    arguments = _arguments()
+    arguments = parse(__doc__ or "")
     if arguments.list:
         for name, work in WORKS.items():
             print(f"{name:<18} {work.title}")
         return 0
-    names = [name for name in WORKS if name in arguments.works or not arguments.works]
-    results: dict[str, Result] = {}
-    about: dict[str, Any] = {}
-    to_stdout = arguments.json == "-"
-    status = 0
-    try:
-        with showing(names) as progress:
-            progress.say("the machine")
-            about = machine.describe(arguments.threads)
-            if not to_stdout:
-                progress.result(report.header(about))
-            for name in names:
-                progress.begin(name)
-                options = Options(
-                    rounds=arguments.rounds,
-                    threads=arguments.threads,
-                    quick=arguments.quick,
-                    say=progress.say,
-                    advance=progress.advance,
-                )
-                try:
-                    results[name] = WORKS[name].measure(options)
-                except SideError as error:  # the other works are worth having
-                    status = _fail(f"{name}: {error}", 1)
-                    continue
-                if not to_stdout:
-                    progress.result(f"\n{report.table(results[name])}")
-    except KeyboardInterrupt:
-        status = _fail("interrupted", 130)
-    except (SideError, OSError) as error:
-        return _fail(error, 1)
-    if arguments.json:
-        text = json.dumps(report.as_json(about, results), indent=1)
-        if to_stdout:
-            print(text)
-        else:
-            write_atomically(Path(arguments.json), f"{text}\n".encode())
-    if arguments.pictures:
-        pictures.draw(results, Path(arguments.pictures))
-    return status
-
-
-def _fail(error: object, status: int) -> int:
-    print(f"compare.py: error: {error}", file=sys.stderr, flush=True)
-    return status
-
-
-def _arguments() -> argparse.Namespace:
-    parser = _Parser(
-        prog="compare.py",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("works", nargs="*", metavar="WORK", help="names that --list shows")
-    parser.add_argument("--list", action="store_true", help="name the works and stop")
-    parser.add_argument(
-        "--rounds",
-        type=_integer(1, 1000),
-        metavar="N",
-        help=f"alternations (default: {ROUNDS}, with --quick {QUICK_ROUNDS})",
-    )
-    parser.add_argument(
-        "--threads",
-        type=_integer(1, available_cores()),
-        default=available_cores(),
-        metavar="N",
-        help="of every side (default: %(default)s); so many cores are all it may use",
-    )
-    parser.add_argument(
-        "--json", metavar="PATH", help="write every sample as JSON; - for stdout, without the table"
-    )
-    parser.add_argument("--pictures", metavar="DIR", help="draw heatmap.png and scaling.png")
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="fewer rounds, epochs and cells, nothing that takes long to compile",
-    )
-    arguments = parser.parse_args()
-    unknown = [name for name in arguments.works if name not in WORKS]
-    if unknown:
-        parser.error(f"no work is called {unknown[0]!r}; --list names them")
-    if arguments.rounds is None:
-        arguments.rounds = QUICK_ROUNDS if arguments.quick else ROUNDS
-    try:
-        if arguments.json not in (None, "-"):
-            check_writable(Path(arguments.json), "--json")
-        if arguments.pictures is not None:
-            pictures.check(Path(arguments.pictures))
-    except (OSError, ImportError, ValueError) as error:
-        parser.error(" ".join(str(error).split()))
-    return arguments
-
-
-def _integer(least: int, most: int) -> Any:
-    def parse(text: str) -> int:
+    if arguments.run is not None:
+        run, status = arguments.run, 0
+        if arguments.json != "-":
+            print(report.header(run.machine))
+            for result in run.results.values():
+                print(f"\n{report.table(result)}")
+            print(f"\n{report.footer(run)}")
+    else:
+        run = Run(arguments.flags)
         try:
-            return parse_integer("the value", text, least, most)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
+            status = _measure(run, arguments)
+        except KeyboardInterrupt:
+            status = fail(PROGRAM, "interrupted", 130)
+        except (SideError, OSError) as error:
+            status = fail(PROGRAM, error, 1)
+    try:
+        _write(run, arguments)
+    except OSError as error:
+        status = fail(PROGRAM, error, 1)
+    return status
 
-    return parse
+
+def _measure(run: Run, arguments: Arguments) -> int:
+    """Fill the run, work by work, so that what is done is there whatever ends it; exit status."""
+    status = 0
+    show = arguments.json != "-"
+    with showing(arguments.works) as progress, Calibration(arguments.threads) as calibration:
+        options = Options(
+            rounds=arguments.rounds,
+            threads=arguments.threads,
+            quick=arguments.quick,
+            say=progress.say,
+            advance=progress.advance,
+        )
+        progress.say("the machine")
+        run.machine = machine.describe(arguments.threads)
+        if show:
+            progress.result(report.header(run.machine))
+        before = calibration.measure()
+        for name in arguments.works:
+            progress.begin(name)
+            start = time.perf_counter()
+            try:
+                result = WORKS[name].measure(options)
+            except SideError as error:  # the other works are worth having
+                run.failed[name] = str(error)
+                status = fail(PROGRAM, f"{name}: {error}", 1)
+                before = calibration.measure()
+                continue
+            after = calibration.measure()
+            result.took, result.calibration = time.perf_counter() - start, [before, after]
+            before = after
+            run.results[name] = result
+            run.judge_noise()
+            if show:
+                progress.result(f"\n{report.table(result)}")
+        if show:
+            progress.result(f"\n{report.footer(run)}")
+    return status
+
+
+def _write(run: Run, arguments: Arguments) -> None:
+    if arguments.json == "-":
+        print(run.to_json())
+    elif arguments.json:
+        write_atomically(Path(arguments.json), f"{run.to_json()}\n".encode())
+    if arguments.pictures:
+        pictures.draw(run, Path(arguments.pictures))
+    if arguments.docs and not set(arguments.works) - run.results.keys() - run.failed.keys():
+        page.write(run, ROOT)
 
 
 if __name__ == "__main__":

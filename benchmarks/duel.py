@@ -7,10 +7,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from benchmarks.counts import counts
 from benchmarks.options import Options
 from benchmarks.peers import PEERS
 from benchmarks.result import Line, Result
-from benchmarks.sides import Side, SideError, alternate
+from benchmarks.sides import NotInstalledError, Side, SideError, alternate
 from benchmarks.task import Task
 
 LOSS_AGREES = 0.02
@@ -59,6 +60,7 @@ class Duel:
                 if limits[name] is not None:
                     line.target, line.met = f"≥ {limits[name]:g}", line.ratio >= limits[name]
             result.lines.append(line)
+        result.counts = counts(task)
         _check(result, answers, same_bits=self.one_thread is not None)
         return result
 
@@ -77,6 +79,9 @@ def start(
         try:
             side = stack.enter_context(Side(peer, threads))
             answers[name] = side.prepare(replace(task, threads=threads))
+        except NotInstalledError as error:
+            result.skipped[PEERS[peer].title] = str(error)
+            continue
         except SideError as error:
             if peer == "fast":
                 raise

@@ -43,7 +43,7 @@ class FitDuel:
                 PEERS[peer].title: stack.enter_context(Side(peer, options.threads))
                 for peer in ("fast_fit", "sklearn_fit")
             }
-            for name, task in _tasks(self.tasks, options).items():
+            for name, task in self.tasks.items():
                 answers = _prepare(sides, dict.fromkeys(sides, task), result, options)
                 options.say(f"{self.title}: {name}")
                 seconds = alternate(sides, options.rounds, options.advance)
@@ -80,7 +80,7 @@ class FitsAtOnce:
             return result
         with ExitStack() as stack:
             sides = {name: stack.enter_context(Side("fast_fit", 2)) for name in ("one", "two")}
-            for name, task in _tasks(self.tasks, options).items():
+            for name, task in self.tasks.items():
                 tasks = {"one": replace(task, at_once=1), "two": replace(task, at_once=2)}
                 answers = _prepare(sides, tasks, result, options)
                 options.say(f"{self.title}: {name}")
@@ -93,16 +93,6 @@ class FitsAtOnce:
                 result.checks[f"{name}: the same loss, alone or not"] = len(set(losses)) == 1
         result.remarks.append("ratio: time of two fits at once / time of one")
         return result
-
-
-def _tasks(tasks: Mapping[str, FitTask], options: Options) -> dict[str, FitTask]:
-    """The tasks; a quick run takes one epoch of those whose epochs are few anyway."""
-    return {
-        name: replace(task, arguments={**task.arguments, "max_iter": 1})
-        if options.quick and task.per_epoch
-        else task
-        for name, task in tasks.items()
-    }
 
 
 def _prepare(

@@ -11,7 +11,7 @@ from benchmarks.duel import LOSS_AGREES
 from benchmarks.options import Options
 from benchmarks.peers import PEERS
 from benchmarks.result import Result
-from benchmarks.sides import Side, SideError, alternate
+from benchmarks.sides import NotInstalledError, Side, alternate
 from benchmarks.task import Task
 
 ROUNDS = 5
@@ -47,8 +47,8 @@ class Grid:
             for peer in ("fast", *self.opponents):
                 try:
                     sides[peer] = stack.enter_context(Side(peer, options.threads))
-                except SideError as error:
-                    result.remarks.append(f"{PEERS[peer].title} left out: {error}")
+                except NotInstalledError as error:
+                    result.skipped[PEERS[peer].title] = str(error)
             for width in widths:
                 for batch_size in batch_sizes:
                     options.say(f"{self.title}: width {width}, batch {batch_size}")

@@ -1,16 +1,20 @@
-"""`Scaling`: does time grow faster than the work, for ten times the samples, width or depth?"""
+"""`Scaling`: does time grow faster than the work, for ten times the samples, width or depth, and
+does it fall with more threads?"""
 
 from __future__ import annotations
 
-import statistics
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from benchmarks.duel import start
 from benchmarks.options import Options
+from benchmarks.peers import PEERS
 from benchmarks.result import Line, Result
-from benchmarks.sides import alternate
+from benchmarks.sides import Side, alternate
 from benchmarks.task import Task
+
+OURS = PEERS["fast"].title
 
 FACTORS = (1, 2, 5, 10)
 QUICK_FACTORS = (1, 10)
@@ -26,39 +30,73 @@ class Scaling:
 
     title: str
     task: Task
+    opponents: tuple[str, ...] = ()
 
     def measure(self, options: Options) -> Result:
-        base = replace(self.task, threads=options.threads)
+        base = replace(self.task, threads=options.threads, search=not options.quick)
+        factors = QUICK_FACTORS if options.quick else FACTORS
+        ways = {
+            way: {factor: _grown(base, way, factor) for factor in factors}
+            for way in ("samples", "width", "depth")
+        }
         result = Result(self.title)
-        for way in ("samples", "width", "depth"):
-            factors = QUICK_FACTORS if options.quick else FACTORS
-            tasks = {f"{way} x {factor}": _grown(base, way, factor) for factor in factors}
-            with ExitStack() as stack:
-                sides = {}
-                for name, task in tasks.items():
-                    wanted = {name: ("fast", options.threads)}
-                    sides |= start(stack, wanted, task, result, options)[0]
-                options.say(f"{self.title}: {way}")
-                seconds = alternate(sides, options.rounds, options.advance)
-            medians = {name: statistics.median(samples) for name, samples in seconds.items()}
-            first = f"{way} x 1"
-            result.curves[way] = [
-                {"factor": factor, "flops": task.flops, "seconds": medians[name]}
-                for factor, (name, task) in zip(factors, tasks.items(), strict=True)
-            ]
-            for name, task in tasks.items():
-                line = Line(name, seconds[name], note=f"{task.flops / 1e9:.3g} GFLOP")
-                if name != first:
-                    line.ratio = medians[name] / medians[first]
-                    growth = task.flops / tasks[first].flops
-                    line.note += f", {growth:.2f} x the work"
-                    if name == f"{way} x {FACTORS[-1]}":
-                        line.target, line.met = f"≤ {growth:.2f}", line.ratio <= NOISE * growth
-                result.lines.append(line)
+        if options.threads == 1:
+            result.remarks.append("threads: nothing to compare: --threads 1")
+        else:
+            numbers = sorted({*(n for n in FACTORS if n < options.threads), options.threads})
+            ways["threads"] = {n: replace(base, threads=n) for n in numbers}
+        peers = {PEERS[peer].title: peer for peer in ("fast", *self.opponents)}
+        with ExitStack() as stack:
+            wanted = {side: (peer, base.threads) for side, peer in peers.items()}
+            common = start(stack, wanted, base, result, options)[0]
+            for way, tasks in ways.items():
+                self._measure(way, tasks, base, common, result, options)
         result.remarks.append(
-            f"ratio: time / time of x 1; met if within {NOISE - 1:.0%} of the growth of the work"
+            f"ratio: time / the same side's time of x 1; met if within {NOISE - 1:.0%} of the "
+            "growth of the work"
         )
         return result
+
+    def _measure(
+        self,
+        way: str,
+        tasks: Mapping[int, Task],
+        base: Task,
+        common: Mapping[str, Side],
+        result: Result,
+        options: Options,
+    ) -> None:
+        """All factors of all sides in turn; the sides that do the base task are there."""
+        with ExitStack() as stack:
+            sides, about = {}, {}
+            for title, side in common.items():
+                for factor, task in tasks.items():
+                    name = f"{title} {way} x {factor}"
+                    about[name] = title, factor
+                    if task == base:
+                        sides[name] = side
+                        continue
+                    wanted = {name: (side.peer, task.threads)}
+                    sides |= start(stack, wanted, task, result, options)[0]
+            options.say(f"{self.title}: {way}")
+            seconds = alternate(sides, options.rounds, options.advance)
+        first: dict[str, float] = {}
+        curves = result.curves[way] = {}
+        for name, samples in seconds.items():
+            title, factor = about[name]
+            task, least = tasks[factor], tasks[1]
+            growth = task.flops / least.flops * least.threads / task.threads
+            line = Line(name, samples, note=f"{task.flops / 1e9:.3g} GFLOP")
+            if factor > 1 and title in first:
+                line.ratio = line.median / first[title]
+                line.note += f", {growth:.2f} x the time if in proportion"
+            elif factor == 1:
+                first[title] = line.median
+            if title == OURS and factor == FACTORS[-1] and way != "threads":
+                line.target, line.met = f"≤ {growth:.2f}", line.ratio <= NOISE * growth
+            point = {"factor": factor, "growth": growth, "seconds": line.median}
+            curves.setdefault(title, []).append(point)
+            result.lines.append(line)
 
 
 def _grown(task: Task, way: str, factor: int) -> Task:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fit_task import FitTask
-from benchmarks.peers import PEERS
+from benchmarks.peers import INSTALL, PEERS
 from benchmarks.task import Task
+from fastmlp.threads import processors_of_cores
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,32 +25,39 @@ REST_SECONDS = 0.2
 """Threads of OpenBLAS, OpenMP and XLA go on spinning for some milliseconds after a product. Without
 this pause they take a core from whoever runs next: fastmlp took 0.12 s instead of 0.064."""
 
-BRIEF_SECONDS = 0.3
-"""What takes less is done once before it is measured: after a rest of 0.2 s, cores that have slept
-made an epoch of fastmlp 24 % slower and one of JAX 18 %."""
-
 
 class SideError(Exception):
     """A side cannot do what it was asked to; the text says why, in one line."""
 
 
-class Side:
-    """One peer in a process of its own, of ``threads`` threads; a context manager that ends it."""
+class NotInstalledError(SideError):
+    """The side is none of this environment's; the text has the line that installs it."""
 
-    def __init__(self, peer: str, threads: int) -> None:
-        missing = [name for name in PEERS[peer].needs if importlib.util.find_spec(name) is None]
-        if missing:
-            raise SideError(f"{' and '.join(missing)} not installed (pip install -e '.[peers]')")
+
+def check_installed(peer: str) -> None:
+    """Raise `NotInstalledError` if what the peer needs is not there."""
+    missing = [name for name in PEERS[peer].needs if importlib.util.find_spec(name) is None]
+    if missing:
+        raise NotInstalledError(f"{' and '.join(missing)} not installed: {INSTALL}")
+
+
+class Side:
+    """One peer in a process of its own, of ``threads`` threads; a context manager that ends it.
+
+    ``tree`` is the folder that fastmlp and its reference are taken from: this checkout, or files of
+    another commit, without a benchmarks/ of their own.
+    """
+
+    def __init__(self, peer: str, threads: int, tree: Path = ROOT) -> None:
+        command, environment = worker(peer, threads)
         self.peer = peer
         self.threads = threads
         self.variant = ""
-        # fastmlp takes the cores that it may use, and finds out how many of them are fastest.
-        environment = {k: v for k, v in os.environ.items() if k != "FASTMLP_NUM_THREADS"}
         self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", peer, str(threads)],
-            cwd=ROOT,
-            env=environment | {name: str(threads) for name in THREAD_SETTINGS},
+            command,
+            cwd=tree,  # the first place that Python looks in
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.said,
@@ -70,10 +78,20 @@ class Side:
         self.variant = answer["variant"]
         return answer
 
-    def run(self, seed: int) -> float:
+    def run(self, seed: int, rest: bool = True) -> float:
         """Seconds of one run, after a rest for the threads of the side before."""
-        time.sleep(REST_SECONDS)
-        return float(self._ask(do="run", seed=seed)["seconds"])
+        return float(self.measure(seed, rest)["seconds"])
+
+    def measure(self, seed: int, rest: bool = True) -> dict[str, Any]:
+        """All that the side says of one run."""
+        if rest:
+            time.sleep(REST_SECONDS)
+        return self._ask(do="run", seed=seed, rested=rest)
+
+    def train(self, seed: int) -> tuple[float, float]:
+        """Seconds of the whole training, and accuracy on the test set."""
+        answer = self._ask(do="train", seed=seed)
+        return float(answer["seconds"]), float(answer["accuracy"])
 
     def _ask(self, **request: Any) -> dict[str, Any]:
         assert self.process.stdin is not None
@@ -91,6 +109,18 @@ class Side:
         if "error" in answer:
             raise SideError(answer["error"])
         return answer
+
+
+def worker(peer: str, threads: int) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of a process that does a peer's work; SideError if none can."""
+    check_installed(peer)
+    processors = ",".join(map(str, processors_of_cores()[:threads]))
+    # fastmlp takes the cores that it may use, and finds out how many of them are fastest.
+    environment = {k: v for k, v in os.environ.items() if k != "FASTMLP_NUM_THREADS"}
+    paths = filter(None, [str(ROOT), environment.get("PYTHONPATH")])
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    environment |= {name: str(threads) for name in THREAD_SETTINGS}
+    return [sys.executable, "-m", "benchmarks.worker", peer, processors], environment
 
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

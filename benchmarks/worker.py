@@ -1,4 +1,4 @@
-"""A side's own process: ``python -m benchmarks.worker PEER THREADS``, one JSON line to and fro.
+"""A side's own process: ``python -m benchmarks.worker PEER PROCESSORS``, one JSON line to and fro.
 
 A process of its own keeps the pools of threads apart, each of which goes on spinning after work.
 """
@@ -11,15 +11,15 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from benchmarks.sides import BRIEF_SECONDS
-from benchmarks.task import Task, floats, initial
+import fastmlp
+from benchmarks.task import BRIEF_SECONDS, Task, floats, initial
 from fastmlp.data import DataError
-from fastmlp.threads import processors_of_cores
 
 
 class Session:
@@ -50,11 +50,25 @@ class Session:
         self.subject, self.seconds = best, least
         return {"variant": self.variant, "failed": failed, **self._check()}
 
-    def run(self, seed: int) -> dict[str, Any]:
-        """Seconds of one epoch, or of one prediction."""
-        if self.seconds < BRIEF_SECONDS:
+    def run(self, seed: int, rested: bool) -> dict[str, Any]:
+        """Seconds of one epoch, or of one prediction; those of all its threads' processors."""
+        if rested and self.seconds < BRIEF_SECONDS:
             self._run(self.subject, seed)
-        return {"seconds": self._run(self.subject, seed)}
+        before = time.process_time()
+        seconds = self._run(self.subject, seed)
+        return {"seconds": seconds, "processor_seconds": time.process_time() - before}
+
+    def train(self, seed: int) -> dict[str, Any]:
+        """A whole training: its seconds, and the accuracy on the test set."""
+        subject = self.subject
+        if hasattr(subject, "train"):
+            seconds = subject.train(seed)
+        else:
+            subject.reset(seed)
+            seconds = sum(subject.epoch(seed, e)[0] for e in range(1, self.task.epochs + 1))
+        mnist = fastmlp.load_dataset("mnist")
+        accuracy = subject.accuracy(mnist.x_test, mnist.y_test)
+        return {"seconds": seconds, "accuracy": accuracy}
 
     def _make(self, variant: str) -> Any:
         if not self.task.calls:
@@ -67,10 +81,11 @@ class Session:
         if not self.task.calls:
             return float(subject.epoch(seed)[0])
         inputs, predict = self.inputs, subject.predict
-        start = time.perf_counter()
+        clock = getattr(time, self.task.clock)
+        start = clock()
         for k in range(self.task.calls):
             predict(inputs[k % len(inputs)])
-        return (time.perf_counter() - start) / self.task.calls
+        return float(clock() - start) / self.task.calls
 
     def _check(self) -> dict[str, Any]:
         """What has to agree between the sides."""
@@ -105,10 +120,12 @@ def _one_line(error: Exception) -> str:
 
 
 def main() -> None:
-    peer, threads = sys.argv[1], int(sys.argv[2])
+    peer, processors = sys.argv[1], [int(number) for number in sys.argv[2].split(",")]
+    if not Path(fastmlp.__file__).is_relative_to(Path.cwd()):
+        sys.exit(f"fastmlp is that of {fastmlp.__file__}, not that of {Path.cwd()}")
     # Fewer cores than there are: XLA has no other setting for its pool. It follows the affinity.
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, processors_of_cores()[:threads])
+        os.sched_setaffinity(0, processors)
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints is no answer
     session = None

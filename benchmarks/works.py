@@ -158,6 +158,7 @@ WORKS = {
     "scaling": Scaling(
         "growth of an epoch's time, Gaussian 784-128-10, batch 128, 6,000 samples",
         Task(SMALL, data="gaussian", samples=6_000, learning_rate=0.01),
+        opponents=("jax_scan", "torch_mlp"),
     ),
     "grid": Grid(
         "MNIST 784-h-10, SGD, float32: widths h 16 to 2048, batches 1 to 4096",
@@ -167,3 +168,10 @@ WORKS = {
     ),
 }
 """In the order of the table; the grid, which takes longest, is last."""
+
+SLOW = (
+    *("batch-64", "batch-256", "momentum", "wide-sgd", "wide-adam", "dense-adam"),
+    *("sklearn-cancer", "sklearn-digits"),
+)
+"""Left out by ``--quick`` where nobody names them: others ask nearly the same, and a quick run of
+all is to end within a quarter of an hour on two cores."""

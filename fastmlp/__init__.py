@@ -12,7 +12,7 @@ from fastmlp.augmentation import Augmentation
 from fastmlp.averaging import EMA, SWA
 from fastmlp.callbacks import Callback
 from fastmlp.checkpoint import Checkpoint, load_checkpoint
-from fastmlp.data import DataError, Dataset, DataUnavailableError, load_dataset
+from fastmlp.data import DataError, Dataset, DataUnavailableError, Rows, load_dataset, open_rows
 from fastmlp.early_stopping import EarlyStopping
 from fastmlp.evaluation import Evaluation, Gradients, evaluate, loss_and_gradients
 from fastmlp.find_rate import RateCurve, find_learning_rate
@@ -82,6 +82,7 @@ __all__ = [
     "RMSprop",
     "RateCurve",
     "ReduceOnPlateau",
+    "Rows",
     "SquaredError",
     "Step",
     "TensorBoard",
@@ -94,5 +95,6 @@ __all__ = [
     "load_checkpoint",
     "load_dataset",
     "loss_and_gradients",
+    "open_rows",
     "train_step",
 ]

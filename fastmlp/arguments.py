@@ -36,11 +36,14 @@ def labelled(
     prefix: str = "",
     counted: NDArray[np.int64] | None = None,
     all_zero_allowed: bool = False,
+    in_windows: bool = False,
 ) -> tuple[Samples, Targets]:
-    """What users hand in, checked."""
+    """What users hand in, checked; ``in_windows``: x may stay on disk."""
     if not isinstance(model, MLP):
         raise TypeError(f"model must be a fastmlp.MLP, not {shown(model)}")
-    samples = check_samples(x, model.layers[0], model.dtype, model.uint8_scale, f"{prefix}x")
+    samples = check_samples(
+        x, model.layers[0], model.dtype, model.uint8_scale, f"{prefix}x", in_windows=in_windows
+    )
     targets = check_targets(
         y,
         samples.count,
@@ -85,7 +88,7 @@ def given_part(model: MLP, validation_data: Any, fraction: Any) -> Part | None:
     except (TypeError, ValueError):
         given = shown(validation_data)
         raise TypeError(f"validation_data must be a pair (x, y), not {given}") from None
-    samples, targets = labelled(model, x_val, y_val, prefix="validation_data ")
+    samples, targets = labelled(model, x_val, y_val, prefix="validation_data ", in_windows=True)
     return Part(samples, targets, np.arange(samples.count))
 
 

@@ -191,10 +191,18 @@ class TrainConfig:
     data: str | None = _option(
         None,
         "data",
-        "mnist, fashion-mnist, digits, or an .npz file with x_train, y_train, x_test, y_test "
+        "mnist, fashion-mnist, digits, or an .npz file with x_train, y_train, x_test, y_test, or a "
+        "folder of such shards, which stay on disk "
         "(default: mnist, or digits where it cannot be had)",
         str,
         metavar="NAME",
+    )
+    window: int | None = _option(
+        None,
+        "data",
+        "rows of a folder's data that are shuffled together (default: as many as take 64 MiB)",
+        _integer(1),
+        metavar="ROWS",
     )
     val_fraction: float = _option(
         0.0,

@@ -12,7 +12,7 @@ import os
 import platform
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
@@ -36,6 +36,7 @@ from fastmlp.splits import held_out
 from fastmlp.state import TrainingState
 from fastmlp.targets import Targets, balanced_weights
 from fastmlp.threads import are_free, available_cores, processors_of_cores, threads_for
+from fastmlp.windows import Window
 
 if TYPE_CHECKING:
     from fastmlp.engine.engine import Engine, Totals
@@ -130,22 +131,22 @@ class DistributedRun(Run):
             rates = super().rates_of_epoch()
         return self.ranks.first(rates)
 
-    def steps(self, order: NDArray[np.int64], rates: NDArray[np.float64]) -> Totals:
+    def steps(self, rates: NDArray[np.float64]) -> Totals:
         """One epoch's steps; the sums of all ranks."""
+        order = self.order_of_epoch()
         self._dealt = self.exchange.deal(self.samples, self.targets, order, self.batch_size)
         self.engine.batch_masses = self._masses(self.batch_size)
         with self.ranks.together():
-            totals = super().steps(order, rates)
+            totals = super().steps(rates)
         return self._total(totals)
 
-    def train_on(self, order: NDArray[np.int64], rates: NDArray[np.float64]) -> Totals:
-        """The engine's steps on what this rank was dealt."""
-        dealt = self._dealt
-        return self.engine.train(
-            *(dealt.samples, dealt.targets, dealt.order, self.batch_size, rates),
-            watch=self._watch,
-            count=len(order),
-        )
+    def windows_of_epoch(self) -> Generator[Window]:
+        """What this rank was dealt."""
+        yield Window(self._dealt.samples, self._dealt.targets, self._dealt.order)
+
+    def samples_in(self, order: NDArray[np.int64]) -> int:
+        """Of all ranks."""
+        return len(self.rows)
 
     def gradients(self) -> Totals:
         """Those of all ranks."""

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.arguments import labelled
+from fastmlp.data.rows import Rows
 from fastmlp.engine.layout import PREDICT_ROWS, parameter_views, views_of
 from fastmlp.model import MLP
 from fastmlp.threads import threads_for
+from fastmlp.windows import score
 
 if TYPE_CHECKING:
     from fastmlp.engine.engine import Totals
@@ -35,7 +37,7 @@ class Gradients(NamedTuple):
 
 def evaluate(
     model: MLP,
-    x: ArrayLike,
+    x: ArrayLike | Rows,
     y: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
@@ -54,13 +56,13 @@ def evaluate(
     TypeError, ValueError
         As in `fit`.
     """
-    samples, targets = labelled(model, x, y, sample_weight, class_weight)
+    samples, targets = labelled(model, x, y, sample_weight, class_weight, in_windows=True)
     threads = threads_for(threads, samples.count * len(model.parameters))
 
     from fastmlp.engine.engine import Engine
 
     with Engine(model, min(samples.count, PREDICT_ROWS), threads) as engine:
-        return evaluation_of(model, engine.score(samples, targets))
+        return evaluation_of(model, score(engine, samples, targets))
 
 
 def loss_and_gradients(

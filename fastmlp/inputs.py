@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmlp.data.rows import WINDOW_BYTES, Rows, mapped_rows
+
 CHECKED_ROWS = 4096
 """Rows whose finiteness is checked at once."""
 
@@ -26,6 +28,12 @@ class Samples:
         Shape of x.
     scale : float
         Factor on uint8 input.
+    source : Rows or None
+        Where x lies on disk and is read a window at a time: there are no arrays then.
+    window : int
+        Rows that are read at once, of a source.
+    dtype : dtype or None
+        Of the rows that are read.
     """
 
     kind: str
@@ -33,6 +41,9 @@ class Samples:
     count: int
     n_features: int
     scale: float
+    source: Rows | None = None
+    window: int = 0
+    dtype: np.dtype[Any] | None = None
 
 
 def check_samples(
@@ -42,6 +53,7 @@ def check_samples(
     uint8_scale: float,
     name: str = "x",
     finite: bool = True,
+    in_windows: bool = False,
 ) -> Samples:
     """Check ``x`` and bring it to a form that the engine reads.
 
@@ -59,14 +71,24 @@ def check_samples(
         The argument's name in messages.
     finite : bool
         Whether to look at every value; False leaves that of dense input to the caller.
+    in_windows : bool
+        Whether rows on disk may be left there, to be read a window at a time.
 
     Raises
     ------
     TypeError
         If ``x`` is not numbers.
     ValueError
-        If its shape is wrong, it is empty, or a value is NaN or infinite.
+        If its shape is wrong, it is empty, or a value is NaN or infinite; if rows on disk are more
+        than a window holds and may not be left there.
     """
+    rows = mapped_rows(x) if isinstance(x, np.memmap) else x
+    if isinstance(rows, Rows):
+        samples = _on_disk(rows, n_features, dtype, uint8_scale, name)
+        if samples.count > samples.window and in_windows:
+            return samples
+        if rows is x:
+            x, finite = _read_whole(rows, samples, name), True
     if hasattr(x, "tocsr"):
         return _check_csr(x.tocsr(), n_features, dtype, uint8_scale, name)
     array = as_array(x, name)
@@ -78,6 +100,25 @@ def check_samples(
         if finite:
             check_finite(array, dtype, name)
     return Samples(kind, (values,), array.shape[0], array.shape[1], scale)
+
+
+def _on_disk(
+    rows: Rows, n_features: int, dtype: np.dtype[Any], uint8_scale: float, name: str
+) -> Samples:
+    _check_kind_and_shape(rows, n_features, name)
+    kind, scale = ("uint8", uint8_scale) if rows.dtype == np.uint8 else ("float", 1.0)
+    read = rows.dtype if kind == "uint8" else dtype
+    window = rows.window or max(1, WINDOW_BYTES // (rows.shape[1] * read.itemsize))
+    return Samples(kind, (), *rows.shape, scale, rows, window, read)
+
+
+def _read_whole(rows: Rows, samples: Samples, name: str) -> NDArray[Any]:
+    if samples.count > samples.window:
+        raise ValueError(
+            f"{name} has {samples.count} rows on disk, more than the {samples.window} that are "
+            "read at once: fit, evaluate and predict can use it, nothing else can"
+        )
+    return rows[:]
 
 
 def _check_csr(
@@ -112,10 +153,10 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
 
 
 def _check_kind_and_shape(array: Any, n_features: int, name: str) -> None:
-    """Check what dense arrays and CSR matrices have in common."""
+    """Check what dense arrays, CSR matrices and rows on disk have in common."""
     if array.dtype.kind not in "uifb":
         raise TypeError(f"{name} must hold real numbers, not dtype {array.dtype}")
-    if array.ndim != 2:
+    if len(array.shape) != 2:
         raise ValueError(
             f"{name} must have two axes (n_samples, n_features), not shape {array.shape}"
         )

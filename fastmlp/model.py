@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastmlp.checks import check_choice, check_fits, check_integer, check_number, shown
+from fastmlp.data.rows import Rows
 from fastmlp.engine.layout import (
     PREDICT_ROWS,
     aligned_zeros,
@@ -271,12 +272,12 @@ class MLP:
         lists = (self.weights, self.biases, self.scales, self.shifts)
         return sum(array.size for arrays in lists for array in arrays)
 
-    def logits(self, x: ArrayLike) -> NDArray[np.floating]:
+    def logits(self, x: ArrayLike | Rows) -> NDArray[np.floating]:
         """Output of the last layer.
 
         Parameters
         ----------
-        x : array-like, scipy sparse matrix or DataFrame, (n_samples, n_features)
+        x : array-like, scipy sparse matrix, DataFrame or Rows, (n_samples, n_features)
             uint8 is scaled by ``uint8_scale``; other numbers are cast to ``dtype``.
 
         Returns
@@ -292,7 +293,7 @@ class MLP:
         """
         return self._bound().logits(x)
 
-    def predict_proba(self, x: ArrayLike) -> NDArray[np.floating]:
+    def predict_proba(self, x: ArrayLike | Rows) -> NDArray[np.floating]:
         """Probabilities: softmax of the logits, or of each output of a binary loss its sigmoid.
 
         Returns
@@ -308,7 +309,7 @@ class MLP:
         """
         return self._bound().predict_proba(x)
 
-    def predict(self, x: ArrayLike) -> NDArray[Any]:
+    def predict(self, x: ArrayLike | Rows) -> NDArray[Any]:
         """What the loss predicts; arguments and errors as `logits`.
 
         Returns

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.checks import check_integer, shown
+from fastmlp.data.rows import Rows
 from fastmlp.engine.layout import BRIEF_PRODUCTS, PREDICT_ROWS
 from fastmlp.inputs import Samples, check_finite, check_samples
 from fastmlp.threads import PRODUCTS_PER_THREAD, threads_for
+from fastmlp.windows import predict
 
 if TYPE_CHECKING:
     from fastmlp.engine.engine import Engine
@@ -73,7 +75,7 @@ class Predictor:
         """End the threads that large inputs have started; a later call starts them again."""
         _close(self._engines)
 
-    def logits(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[np.floating]:
+    def logits(self, x: ArrayLike | Rows, out: NDArray[Any] | None = None) -> NDArray[np.floating]:
         """Output of the last layer.
 
         Parameters
@@ -96,14 +98,16 @@ class Predictor:
         """
         return self._apply(x, "logits", out)
 
-    def predict_proba(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[np.floating]:
+    def predict_proba(
+        self, x: ArrayLike | Rows, out: NDArray[Any] | None = None
+    ) -> NDArray[np.floating]:
         """As `MLP.predict_proba`; arguments as `logits`."""
         loss = self._model.loss
         if not loss.has_accuracy:
             raise TypeError(f"predict_proba needs a loss of classes, not {loss.name}")
         return self._apply(x, loss.output, out)
 
-    def predict(self, x: ArrayLike) -> NDArray[Any]:
+    def predict(self, x: ArrayLike | Rows) -> NDArray[Any]:
         """As `MLP.predict`."""
         loss = self._model.loss
         if loss.targets == "classes":
@@ -130,7 +134,9 @@ class Predictor:
         samples = None
         if not quick:
             samples = check_samples(
-                x, model.layers[0], model.dtype, model.uint8_scale, finite=False
+                *(x, model.layers[0], model.dtype, model.uint8_scale),
+                finite=False,
+                in_windows=True,
             )
         rows = x.shape[0] if samples is None else samples.count
         if out is None:
@@ -153,7 +159,7 @@ class Predictor:
                 # Chunk by chunk: where out overlaps x it would be written before all is read.
                 overlaps = any(np.may_share_memory(array, out) for array in samples.arrays)
                 result = np.empty_like(out) if overlaps else out
-                finite = engine.predict(samples, head, result, self._threads_of(rows))
+                finite = predict(engine, samples, head, result, self._threads_of(rows))
                 if overlaps:
                     out[...] = result
                 if not self._keep_threads:

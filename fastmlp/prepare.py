@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.config import FIELDS, TrainConfig, flag_of
-from fastmlp.data import DataError, Dataset
+from fastmlp.data import DataError, Dataset, Rows
 from fastmlp.losses import Loss
 from fastmlp.splits import held_out
 
@@ -66,8 +66,11 @@ def settled(config: TrainConfig, data: Dataset) -> TrainConfig:
 
 
 def split(data: Dataset, config: TrainConfig) -> tuple[Any, Any]:
-    """Training set and, if asked for, validation set, with every class in equal shares."""
-    if config.val_fraction == 0:
+    """Training set and, if asked for, validation set, with every class in equal shares.
+
+    Of rows on disk `fit` holds out the same ones.
+    """
+    if config.val_fraction == 0 or isinstance(data.x_train, Rows):
         return (data.x_train, data.y_train), None
     labels = None if data.n_classes is None else data.y_train
     with flags_named():
@@ -125,6 +128,7 @@ def fit_arguments(package: Any, data: Dataset, config: TrainConfig, n_train: int
         "max_norm": config.max_norm,
         "max_seconds": config.max_seconds,
         "target_accuracy": config.target_accuracy,
+        "validation_fraction": config.val_fraction if isinstance(data.x_train, Rows) else None,
     }
     return {
         "epochs": config.epochs,

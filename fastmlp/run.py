@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from fastmlp.schedules import Constant, Schedule
 from fastmlp.state import TrainingState
 from fastmlp.targets import Targets
 from fastmlp.threads import counted_training, trainings_at_once
+from fastmlp.windows import Window, Windows, outputs, score
 
 if TYPE_CHECKING:
     from fastmlp.engine.engine import Engine, Totals
@@ -108,6 +110,7 @@ class Run:
                 raise ValueError(
                     f"{name} monitors {monitor}, which {self.model.loss.name} does not have"
                 )
+        self._check_window()
         if self.weighs_nothing():
             raise ValueError(
                 "sample_weight and class_weight leave no sample that is trained on a weight above "
@@ -141,6 +144,20 @@ class Run:
         """Whether all weights of what is trained on are 0."""
         masses = self.targets.masses
         return len(masses) > 0 and not masses[self.rows].any()
+
+    def _check_window(self) -> None:
+        if self.samples.source is None:
+            return
+        if isinstance(self.optimizer, LBFGS):
+            raise ValueError(
+                f"optimizer LBFGS needs all samples in memory, and x has {self.samples.count} rows "
+                "on disk"
+            )
+        if self.batch_size > self.samples.window:
+            raise ValueError(
+                f"batch_size must be at most {self.samples.window} here, the rows on disk that are "
+                f"read at once, not {self.batch_size}: open x with a larger window"
+            )
 
     def _check_lbfgs(self) -> None:
         dropped = bool(np.any(self.model.dropout)) or self.model.input_dropout > 0
@@ -220,16 +237,23 @@ class Run:
             **{name: repr(value) for name, value in network.items()},
             **{name: _text_of(getattr(self, name)) for name in (*names, *limits)},
             "batch_size": str(self.batch_size),
-            "shuffle": str(self.shuffle),
+            "shuffle": self._order(),
             "samples": str(len(self.rows)),
             "y or the weights": self.digest_of_targets(),
         }
 
+    def _order(self) -> str:
+        """What of the order of samples is not drawn from the seed."""
+        source = self.samples.source
+        if source is None or not self.shuffle:
+            return str(self.shuffle)
+        return f"in windows of {self._windows.size} rows from blocks of {source.block}"
+
     def digest_of_targets(self) -> str:
         """Of what is trained on, and its weights."""
-        digest = hashlib.sha256(self.rows.tobytes())
+        digest = hashlib.sha256(self.rows.data)
         for field in ("labels", "rows", "weights", "masses", "options"):
-            digest.update(np.ascontiguousarray(getattr(self.targets, field)).tobytes())
+            digest.update(np.ascontiguousarray(getattr(self.targets, field)).data)
         return digest.hexdigest()[:16]
 
     def compiled(self, threads: int) -> Engine:
@@ -361,7 +385,7 @@ class Run:
         """One epoch's steps: its sums, seconds and last learning rate."""
         start = time.perf_counter()
         rates = self.rates_of_epoch()
-        totals = self.steps(self.order_of_epoch(), rates)
+        totals = self.steps(rates)
         return totals, time.perf_counter() - start, float(rates[-1])
 
     def rates_of_epoch(self) -> NDArray[np.float64]:
@@ -376,12 +400,20 @@ class Run:
         )
         return _check_rates(rates, self.steps_per_epoch)
 
-    def steps(self, order: NDArray[np.int64], rates: NDArray[np.float64]) -> Totals:
+    def steps(self, rates: NDArray[np.float64]) -> Totals:
         """One epoch's steps; their sums."""
         from fastmlp.engine.engine import NonFiniteLossError
 
         try:
-            totals = self.train_on(order, rates)
+            done = 0
+            with contextlib.closing(self.windows_of_epoch()) as windows:
+                for samples, targets, order in windows:
+                    assert targets is not None
+                    count = self.samples_in(order)
+                    steps = rates[done : done + -(-count // self.batch_size)]
+                    job = samples, targets, order, self.batch_size, steps
+                    totals = self.engine.train(*job, self._watch, done > 0, count)
+                    done += len(steps)
         except NonFiniteLossError as error:
             raise FloatingPointError(
                 f"the loss became NaN or infinite in epoch {self.epoch + 1}, step "
@@ -395,18 +427,27 @@ class Run:
             )
         return totals
 
-    def train_on(self, order: NDArray[np.int64], rates: NDArray[np.float64]) -> Totals:
-        """The engine's steps on the samples of ``order``."""
-        return self.engine.train(
-            self.samples, self.targets, order, self.batch_size, rates, self._watch
-        )
-
     def most_threads(self) -> int:
         """Threads that are worth their while, if no other training wants them."""
         return self.engine.team.threads
 
+    def windows_of_epoch(self) -> Generator[Window]:
+        """The epoch that begins, cut where a batch ends; samples in memory are one window."""
+        if self.samples.source is None:
+            yield Window(self.samples, self.targets, self.order_of_epoch())
+        else:
+            yield from self._windows.read((self.seed, self.epoch + 1) if self.shuffle else None)
+
+    def samples_in(self, order: NDArray[np.int64]) -> int:
+        """How many samples a window's steps take, of all processes."""
+        return len(order)
+
+    @functools.cached_property
+    def _windows(self) -> Windows:
+        return Windows(self.samples, self.targets, self.rows, self.batch_size)
+
     def order_of_epoch(self) -> NDArray[np.int64]:
-        """The samples of the epoch that begins, in the order of its steps."""
+        """The samples of the epoch that begins, in the order of its steps; of those in memory."""
         if not self.shuffle or self.batch_size >= len(self.rows):
             return self.rows
         rng = np.random.default_rng((self.seed, self.epoch + 1))
@@ -473,7 +514,7 @@ class Run:
 
     def score(self, part: Part) -> Totals:
         """Sums of loss and hits over the validation data."""
-        return self.engine.score(part.samples, part.targets, part.rows)
+        return score(self.engine, *part)
 
     def measured(self, scores: Totals, part: Part) -> dict[str, float]:
         """The metrics of the validation data."""
@@ -481,17 +522,17 @@ class Run:
 
     def targets_and_outputs(self, part: Part) -> tuple[NDArray[Any], NDArray[Any]]:
         """Those of the validation data that metrics compare."""
-        outputs = np.empty((len(part.rows), self.model.layers[-1]), dtype=self.model.dtype)
+        predicted = np.empty((len(part.rows), self.model.layers[-1]), dtype=self.model.dtype)
         head = "exponential" if self.model.loss.output == "exponential" else "logits"
-        self.engine.outputs(part.samples, part.rows, head, outputs)
+        outputs(self.engine, part.samples, part.rows, head, predicted)
         y = part.targets.labels if len(part.targets.labels) else part.targets.rows
-        return y[part.rows], outputs
+        return y[part.rows], predicted
 
-    def measure(self, scores: Totals, y: NDArray[Any], outputs: NDArray[Any]) -> dict[str, float]:
-        """The metrics of ``outputs``."""
+    def measure(self, scores: Totals, y: NDArray[Any], predicted: NDArray[Any]) -> dict[str, float]:
+        """The metrics of what was predicted."""
         kind = metric_kind(self.model)
         return {
-            name: scores.mean_loss if name == "loss" else measure(name, y, outputs, kind)
+            name: scores.mean_loss if name == "loss" else measure(name, y, predicted, kind)
             for name in self.metrics
         }
 

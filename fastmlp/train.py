@@ -32,7 +32,7 @@ from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.callbacks import Callback
 from fastmlp.checkpoint import PATTERN, Checkpoint, load_checkpoint
 from fastmlp.config import TrainConfig
-from fastmlp.data import DataError, Dataset, load_dataset, load_default_dataset
+from fastmlp.data import DataError, Dataset, Rows, load_dataset, load_default_dataset
 from fastmlp.flags import add_flags, from_flags, settings_file, settings_text
 from fastmlp.logs import JSONLinesLog, TensorBoard
 from fastmlp.prepare import (
@@ -168,8 +168,8 @@ def run(config: TrainConfig, ranks: Ranks | None = None) -> int:
         load_seconds = time.perf_counter() - start
 
         model = network(implementation, data, config)
-        n_train, n_test = len(train[1]), len(data.y_test)
-        arguments = fit_arguments(implementation, data, config, n_train)
+        n_test = len(data.y_test)
+        arguments = fit_arguments(implementation, data, config, len(train[1]))
         if config.resume is not None:
             arguments |= _state(config.resume, model)
         stopping = config.make_early_stopping(implementation)
@@ -220,7 +220,7 @@ def run(config: TrainConfig, ranks: Ranks | None = None) -> int:
         result = result_of(
             config,
             data=data.name,
-            n_train=n_train,
+            n_train=training_begins.n_samples,
             n_test=n_test,
             model=model,
             history=history,
@@ -327,11 +327,16 @@ def _implementation(config: TrainConfig) -> Any:
 def _load(config: TrainConfig) -> Dataset:
     if config.data is not None:
         try:
-            return load_dataset(config.data)
+            data = load_dataset(config.data, window=config.window)
         except DataError:
             raise
         except ValueError as error:
             raise ValueError(f"--data: {error}") from None
+        if isinstance(data.x_train, Rows) and config.engine != "fast":
+            raise ValueError(f"--data FOLDER needs --engine fast, not {config.engine}")
+        return data
+    if config.window is not None:
+        raise ValueError("--window needs --data FOLDER")
     data, reason = load_default_dataset()
     if reason is not None:
         # Said to the quiet, too: it is another data set than the one they asked for.
@@ -416,12 +421,13 @@ def _progress(config: TrainConfig) -> Iterator[list[Callback]]:
 
 
 @contextlib.contextmanager
-def _leaving_on_ctrl_c(ranks: Ranks | None) -> Iterator[Callback]:
+def _leaving_on_ctrl_c(ranks: Ranks | None) -> Iterator[Any]:
     """End the process at once on Ctrl-C, until the callback that this gives hears of training.
 
     Compiling takes seconds and calls Python from inside LLVM, where a KeyboardInterrupt is printed
     and lost, or leaves a kernel half-made. Nothing has been learned by then that could be saved.
-    Of several ranks the first does so, with which all end.
+    The callback keeps the number of samples that are trained on. Of several ranks the first does
+    so, with which all end.
     """
 
     def leave(*_: object) -> None:
@@ -429,7 +435,10 @@ def _leaving_on_ctrl_c(ranks: Ranks | None) -> Iterator[Callback]:
         os._exit(INTERRUPTED)
 
     class TrainingBegins(Callback):
+        n_samples = 0  # of a rank whose result nobody sees
+
         def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
+            self.n_samples = n_samples
             restore()
 
     def restore() -> None:

@@ -23,6 +23,7 @@ from fastmlp.augmentation import Augmentation
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, check_callbacks
 from fastmlp.checks import check_flag, check_integer, check_number
+from fastmlp.data.rows import Rows
 from fastmlp.history import History
 from fastmlp.model import MLP
 from fastmlp.optimizers import Optimizer
@@ -34,7 +35,7 @@ from fastmlp.threads import are_free, in_another_thread, threads_for
 
 def fit(
     model: MLP,
-    x: ArrayLike,
+    x: ArrayLike | Rows,
     y: ArrayLike,
     *,
     epochs: int = 10,
@@ -45,7 +46,7 @@ def fit(
     shuffle: bool = True,
     sample_weight: ArrayLike | None = None,
     class_weight: Any = None,
-    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    validation_data: tuple[ArrayLike | Rows, ArrayLike] | None = None,
     validation_fraction: float = 0.0,
     metrics: Sequence[str] = (),
     clip_norm: float | None = None,
@@ -66,8 +67,10 @@ def fit(
     ----------
     model : MLP
         Changed in place.
-    x : array-like, scipy sparse matrix or DataFrame, (n_samples, n_features)
+    x : array-like, scipy sparse matrix, DataFrame or Rows, (n_samples, n_features)
         uint8 stays uint8 and is scaled as the model says; other numbers are cast to its dtype.
+        `open_rows`, or a memory map, of more rows than its window stays on disk: it is read window
+        by window, see there.
     y : array-like
         What the model's loss asks for. cross_entropy: integer labels 0 ... n_classes - 1,
         (n_samples,), or rows of probabilities (n_samples, n_classes); binary_cross_entropy: 0, 1 or
@@ -83,7 +86,8 @@ def fit(
         How the learning rate changes; constant without.
     seed : int, default 0
         Of the order of samples: ``default_rng((seed, epoch)).permutation(n_samples)`` for epochs
-        1, 2, ...; of dropout, augmentation and what is held out.
+        1, 2, ...; of rows on disk as `fastmlp.windows` says; of dropout, augmentation and what is
+        held out.
     shuffle : bool, default True
         False keeps the samples in their order, as does full-batch descent.
     sample_weight : array-like (n_samples,), optional
@@ -136,6 +140,8 @@ def fit(
     ------
     TypeError, ValueError
         If an argument has the wrong type or a value that is not allowed; nothing is changed.
+    OSError, DataError
+        If x is on disk and cannot be read any more, or holds NaN or infinity.
     FloatingPointError
         If the loss becomes NaN or infinite; the model keeps the parameters from before that step.
     KeyboardInterrupt
@@ -170,11 +176,12 @@ def fit(
 
         data = x, y, sample_weight, class_weight, validation_data, validation_fraction
         return fit_on_ranks(comm, Given(model, *data, seed), make, resume, threads, complete)
-    samples, targets = labelled(model, x, y, sample_weight)
+    samples, targets = labelled(model, x, y, sample_weight, in_windows=True)
     seed = check_integer("seed", seed, 0)
     rows, validation = split(model, samples, targets, validation_data, validation_fraction, seed)
     if class_weight is not None:
-        targets = labelled(model, x, y, sample_weight, class_weight, counted=rows)[1]
+        weights = sample_weight, class_weight
+        targets = labelled(model, x, y, *weights, counted=rows, in_windows=True)[1]
     run = make(Run, samples=samples, targets=targets, rows=rows, validation=validation)
     run.fewer_threads = are_free(threads)
     return complete(run, resume, threads_for(threads, len(rows) * len(model.parameters)))

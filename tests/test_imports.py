@@ -19,6 +19,8 @@ CORE = {
     "fastmlp.inputs",
     "fastmlp.threads",
     "fastmlp.averaging",
+    "fastmlp.data.errors",
+    "fastmlp.data.rows",
     "fastmlp.losses",
     "fastmlp.splits",
     "fastmlp.state",
@@ -30,6 +32,7 @@ CORE = {
     "fastmlp.metrics",
     "fastmlp.optimizers",
     "fastmlp.schedules",
+    "fastmlp.windows",
 }
 LOOP = {*CORE, "fastmlp.model", "fastmlp.model_file", "fastmlp.arguments"}
 TRAINING = {*LOOP, "fastmlp.evaluation", "fastmlp.run", "fastmlp.training"}
@@ -40,7 +43,7 @@ ROOMS = {
         {"numpy", "numba"},
     ),
     "fastmlp.data": (
-        {"fastmlp.data", "fastmlp.paths", "fastmlp.atomic"},
+        {"fastmlp.data", "fastmlp.checks", "fastmlp.paths", "fastmlp.atomic"},
         {"numpy", "rich", "sklearn"},
     ),
     "fastmlp.paths": (set(), {"platformdirs"}),
@@ -73,7 +76,11 @@ ROOMS = {
     "fastmlp.optimizers": ({"fastmlp.checks"}, {"numpy"}),
     "fastmlp.schedules": ({"fastmlp.checks"}, {"numpy"}),
     "fastmlp.threads": ({"fastmlp.checks"}, set()),
-    "fastmlp.inputs": ({"fastmlp.checks"}, {"numpy"}),
+    "fastmlp.inputs": ({"fastmlp.checks", "fastmlp.data.rows"}, {"numpy"}),
+    "fastmlp.windows": (
+        {"fastmlp.data.errors", "fastmlp.engine", "fastmlp.inputs", "fastmlp.targets"},
+        {"numpy"},
+    ),
     # A model saves itself: the only import upwards, at the call.
     "fastmlp.model": ({*CORE, "fastmlp.predictor", "fastmlp.model_file"}, {"numpy"}),
     "fastmlp.predictor": (CORE, {"numpy"}),
@@ -81,13 +88,19 @@ ROOMS = {
     "fastmlp.arguments": (LOOP, {"numpy"}),
     "fastmlp.evaluation": (LOOP, {"numpy"}),
     "fastmlp.run": (LOOP, {"numpy"}),
-    "fastmlp.training": (TRAINING, {"numpy"}),
+    # Upwards, at the call: what `comm` asks for.
+    "fastmlp.training": ({*TRAINING, "fastmlp.distributed"}, {"numpy"}),
     "fastmlp.progress": ({"fastmlp.callbacks"}, {"rich"}),
     # Faces to the outside: each on the training loop, none on another face.
     "fastmlp.checkpoint": ({*TRAINING, "fastmlp.model_file"}, OUTSIDE),
     "fastmlp.export": (TRAINING, {*OUTSIDE, "onnx"}),
     "fastmlp.report": (TRAINING, {*OUTSIDE, "matplotlib"}),
-    "fastmlp.distributed": (TRAINING, {*OUTSIDE, "mpi4py"}),
+    "fastmlp.distributed": ({*TRAINING, "fastmlp.exchange", "fastmlp.ranks"}, {"numpy", "mpi4py"}),
+    "fastmlp.exchange": (
+        {"fastmlp.engine", "fastmlp.inputs", "fastmlp.ranks", "fastmlp.targets"},
+        {"numpy", "mpi4py"},
+    ),
+    "fastmlp.ranks": ({"fastmlp.checks"}, {"numpy", "mpi4py"}),
     "fastmlp.sklearn": ({*TRAINING, "fastmlp.sklearn", "fastmlp.predictor"}, OUTSIDE),
     "fastmlp.settings": ({"fastmlp.checks"}, set()),
     "fastmlp.config": ({"fastmlp"}, OUTSIDE),

@@ -4,8 +4,10 @@ A module here has a class ``Trainer`` or ``Predictor``, or both, made from a tas
 
     variants(task)                 # names of the ways to do it; the fastest is taken
     Trainer(task, variant)
-        .reset()                   # the common initial parameters, a new optimiser
-        .epoch(seed)               # -> seconds, mean loss; the order is that of the seed
+        .reset(seed=0)             # the common initial parameters, a new optimiser
+        .epoch(seed, number=1)     # -> seconds, mean loss; order and rates are those of the
+                                   # seed's epoch of this number
+        .accuracy(x, y)            # of uint8 images; where the side takes part in records
         .parameters()              # -> [W1, b1, W2, ...] as NumPy arrays (n_in, n_out), (n_out,)
     Predictor(task, variant)
         .predict(x)                # -> probabilities
@@ -20,6 +22,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+INSTALL = "pip install -e '.[peers]'"
+"""Installs every peer."""
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -31,6 +36,7 @@ class Peer:
 
 PEERS = {
     "fast": Peer("fastmlp"),
+    "fast_call": Peer("fastmlp"),
     "numpy_reference": Peer("NumPy reference"),
     "jax_scan": Peer("JAX", ("jax",)),
     "torch_mlp": Peer("PyTorch", ("torch",)),
@@ -39,5 +45,6 @@ PEERS = {
     "sklearn_fit": Peer("scikit-learn", ("sklearn",)),
     "onnx_runtime": Peer("onnxruntime", ("onnxruntime", "onnx")),
     "fma_peak": Peer("FMA peak"),
+    "stream": Peer("memory"),
 }
 """Module in this folder: peer."""

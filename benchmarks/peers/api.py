@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import ModuleType
 from typing import Any
 
@@ -21,28 +22,49 @@ class ApiTrainer:
         self.optimizer = getattr(self.implementation, kind)(lr=task.learning_rate, **settings)
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self, seed: int = 0) -> None:
         task = self.task
+        settings = task.network
+        if task.label_smoothing:
+            settings["loss"] = self.implementation.CrossEntropy(
+                label_smoothing=task.label_smoothing
+            )
         self.model: Any = self.implementation.MLP(
-            task.layers,
-            dtype=task.dtype,
-            activation=task.activation,
-            norm=task.norm,
-            dropout=task.dropout,
+            task.layers, dtype=task.dtype, seed=seed, **settings
         )
 
-    def epoch(self, seed: int) -> tuple[float, float]:
-        history = self.implementation.fit(
+    def epoch(self, seed: int, number: int = 1) -> tuple[float, float]:
+        record = self._fit(seed, epochs=1).epochs[0]
+        return record.seconds, record.train_loss
+
+    def train(self, seed: int) -> float:
+        """Seconds of the whole training, from the data in memory to the trained model."""
+        start = time.perf_counter()
+        self.reset(seed)
+        self._fit(seed, self.task.epochs)
+        return time.perf_counter() - start
+
+    def accuracy(self, x: Any, y: Any) -> float:
+        return float(self.implementation.evaluate(self.model, x, y).accuracy)
+
+    def _fit(self, seed: int, epochs: int) -> Any:
+        task, implementation = self.task, self.implementation
+        changes: dict[str, Any] = {}  # from the defaults, which is what older commits know
+        if task.augmentation is not None:
+            changes["augmentation"] = implementation.Augmentation((28, 28), **task.augmentation)
+        if task.one_cycle is not None:
+            changes["schedule"] = implementation.OneCycle(pct_start=task.one_cycle)
+        return implementation.fit(
             self.model,
             self.x,
             self.y,
-            epochs=1,
-            batch_size=self.task.batch_size,
+            epochs=epochs,
+            batch_size=task.batch_size,
             optimizer=self.optimizer,
             seed=seed,
             threads=self.threads,
+            **changes,
         )
-        return history.epochs[0].seconds, history.epochs[0].train_loss
 
     def parameters(self) -> list[Any]:
         pairs = zip(self.model.weights, self.model.biases, strict=True)

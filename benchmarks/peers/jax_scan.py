@@ -22,17 +22,21 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import jax
 import jax.numpy as jnp
 
+from benchmarks.peers.jax_images import changed
+
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 MOMENTUM, DECAY = 0.9, 0.01
 NORM_EPSILON = 1e-5
 
 
 def variants(task: Task) -> list[str]:
+    if task.calls:
+        return [""]
     ways = ["float by step", "float gathered first"]
     if task.data == "mnist":
         ways = ["uint8 by step", "uint8 gathered first", "float by step"]
         ways = ways if task.search else ways[:2]
-    if task.dropout:
+    if task.dropout or task.augmentation:
         return [f"{way}, {generator}" for way in ways for generator in ("threefry", "rbg")]
     return ways
 
@@ -43,30 +47,34 @@ class Trainer:
         self.task = task
         x, y = samples(task.data, task.samples) if "uint8" in variant else floats(task)
         self.x, self.y = jnp.asarray(x), jnp.asarray(y.astype(np.int32))
-        if task.dropout:
+        if task.dropout or task.augmentation:
             self.key = jax.random.key(0, impl="rbg" if "rbg" in variant else "threefry2x32")
-        self.train = _epoch(task, gather_first="first" in variant)
+        self.scan = _epoch(task, gather_first="first" in variant)
         self.reset()
 
-    def reset(self) -> None:
-        model = initial(self.task)
+    def reset(self, seed: int = 0) -> None:
+        model = initial(self.task, seed)
         pairs = zip(model.weights, model.biases, strict=True)
         parameters = [(jnp.array(W), jnp.array(b)) for W, b in pairs]
         for l, norm in enumerate(zip(model.scales, model.shifts, strict=True)):
             parameters[l] += tuple(map(jnp.array, norm))
         self.state: Any = (parameters,)
         zeros = jax.tree.map(jnp.zeros_like, parameters)
-        if self.task.optimizer == "momentum":
+        if self.task.optimizer in ("momentum", "nesterov"):
             self.state = (parameters, zeros)
         elif self.task.optimizer in ("adam", "adamw"):
             again = jax.tree.map(jnp.zeros_like, parameters)
             self.state = (parameters, zeros, again, jnp.zeros((), self.task.dtype))
 
-    def epoch(self, seed: int) -> tuple[float, float]:
+    def epoch(self, seed: int, number: int = 1) -> tuple[float, float]:
+        task = self.task
         start = time.perf_counter()
-        rows = order(self.task, seed).astype(np.int32)
-        key = jax.random.fold_in(self.key, seed) if self.task.dropout else None
-        self.state, loss = self.train(self.state, self.x, self.y, rows, key)
+        rows = order(task, seed, number).astype(np.int32)
+        rates = jnp.asarray(task.rates(number), task.dtype)
+        key = None
+        if task.dropout or task.augmentation:
+            key = jax.random.fold_in(jax.random.fold_in(self.key, seed), number)
+        self.state, loss = self.scan(self.state, self.x, self.y, rows, rates, key)
         jax.block_until_ready(self.state)
         return time.perf_counter() - start, float(loss)
 
@@ -76,6 +84,16 @@ class Trainer:
     def accuracy(self, x: Any, y: Any) -> float:
         hits = jax.jit(lambda p, x: _logits(self.task, p, _scaled(x, self.task)).argmax(axis=1))
         return float((np.asarray(hits(self.state[0], x)) == y).mean())
+
+
+class Predictor:
+    def __init__(self, task: Task, variant: str) -> None:
+        jax.config.update("jax_enable_x64", task.dtype == "float64")
+        model = initial(task)
+        pairs = zip(model.weights, model.biases, strict=True)
+        parameters = [(jnp.array(W), jnp.array(b)) for W, b in pairs]
+        softmax = jax.jit(lambda p, x: jax.nn.softmax(_logits(task, p, x)))
+        self.predict: Any = lambda x: np.asarray(softmax(parameters, x))
 
 
 def _scaled(x: Any, task: Task) -> Any:
@@ -94,7 +112,7 @@ def _logits(task: Task, parameters: Any, x: Any, key: Any = None) -> Any:
             mean, variance = x.mean(axis=1, keepdims=True), x.var(axis=1, keepdims=True)
             x = (x - mean) * jax.lax.rsqrt(variance + NORM_EPSILON) * scale + shift
         x = ACTIVATIONS[task.activation](x)
-        if key is not None:
+        if task.dropout and key is not None:
             keep = 1 - task.dropout
             kept = jax.random.bernoulli(jax.random.fold_in(key, layer), keep, x.shape)
             x = jnp.where(kept, x / keep, 0)
@@ -102,29 +120,35 @@ def _logits(task: Task, parameters: Any, x: Any, key: Any = None) -> Any:
 
 
 def _loss(task: Task, parameters: Any, x: Any, y: Any, key: Any) -> Any:
+    if task.augmentation:
+        x = changed(jax.random.fold_in(key, -1), x, **task.augmentation)
     logits = _logits(task, parameters, x, key)
     chosen = jax.nn.one_hot(y, logits.shape[1], dtype=logits.dtype)
+    chosen = chosen * (1 - task.label_smoothing) + task.label_smoothing / logits.shape[1]
     return -jnp.mean(jnp.sum(jax.nn.log_softmax(logits) * chosen, axis=1))
 
 
-def _sgd(task: Task, state: Any, gradients: Any) -> Any:
-    return (jax.tree.map(lambda p, g: p - task.learning_rate * g, state[0], gradients),)
+def _sgd(task: Task, state: Any, gradients: Any, rate: Any) -> Any:
+    return (jax.tree.map(lambda p, g: p - rate * g, state[0], gradients),)
 
 
-def _momentum(task: Task, state: Any, gradients: Any) -> Any:
+def _momentum(task: Task, state: Any, gradients: Any, rate: Any) -> Any:
     p, v = state
     v = jax.tree.map(lambda v, g: MOMENTUM * v + g, v, gradients)
-    return jax.tree.map(lambda p, v: p - task.learning_rate * v, p, v), v
+    if task.optimizer == "nesterov":
+        gradients = jax.tree.map(lambda v, g: g + MOMENTUM * v, v, gradients)
+        return jax.tree.map(lambda p, g: p - rate * g, p, gradients), v
+    return jax.tree.map(lambda p, v: p - rate * v, p, v), v
 
 
-def _adam(task: Task, state: Any, gradients: Any) -> Any:
+def _adam(task: Task, state: Any, gradients: Any, rate: Any) -> Any:
     """Adam with its two corrections of bias drawn into scalars, once a step."""
     p, m, v, t = state
     t = t + 1
     m = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, m, gradients)
     v = jax.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, v, gradients)
-    rate, root = task.learning_rate / (1 - BETA1**t), 1 / jnp.sqrt(1 - BETA2**t)
-    keep = 1 - task.learning_rate * (DECAY if task.optimizer == "adamw" else 0)
+    keep = 1 - rate * (DECAY if task.optimizer == "adamw" else 0)
+    rate, root = rate / (1 - BETA1**t), 1 / jnp.sqrt(1 - BETA2**t)
     p = jax.tree.map(
         lambda p, m, v: (
             (keep * p if p.ndim == 2 else p) - rate * m / (jnp.sqrt(v) * root + EPSILON)
@@ -134,7 +158,13 @@ def _adam(task: Task, state: Any, gradients: Any) -> Any:
     return p, m, v, t
 
 
-UPDATES = {"sgd": _sgd, "momentum": _momentum, "adam": _adam, "adamw": _adam}
+UPDATES = {
+    "sgd": _sgd,
+    "momentum": _momentum,
+    "nesterov": _momentum,
+    "adam": _adam,
+    "adamw": _adam,
+}
 
 
 def _epoch(task: Task, gather_first: bool) -> Any:
@@ -142,36 +172,37 @@ def _epoch(task: Task, gather_first: bool) -> Any:
     whole = task.samples // batch * batch
     update = UPDATES[task.optimizer]
 
-    def step(state: Any, x: Any, y: Any, key: Any, number: Any) -> Any:
+    def step(state: Any, x: Any, y: Any, key: Any, number: Any, rate: Any) -> Any:
         key = None if key is None else jax.random.fold_in(key, number)
         loss, gradients = jax.value_and_grad(partial(_loss, task))(
             state[0], _scaled(x, task), y, key
         )
-        return update(task, state, gradients), loss
+        return update(task, state, gradients, rate), loss
 
     def take(array: Any, rows: Any) -> Any:
         return array.at[rows].get(mode="promise_in_bounds")
 
     @partial(jax.jit, donate_argnums=0)
-    def epoch(state: Any, x: Any, y: Any, rows: Any, key: Any) -> Any:
+    def epoch(state: Any, x: Any, y: Any, rows: Any, rates: Any, key: Any) -> Any:
         batches = rows[:whole].reshape(-1, batch)
         numbers = jnp.arange(len(batches))
         if gather_first:
             state, losses = jax.lax.scan(
-                lambda s, xyn: step(s, *xyn[:2], key, xyn[2]),
+                lambda s, xynr: step(s, *xynr[:2], key, *xynr[2:]),
                 state,
-                (take(x, batches), take(y, batches), numbers),
+                (take(x, batches), take(y, batches), numbers, rates[: len(batches)]),
             )
         else:
             state, losses = jax.lax.scan(
-                lambda s, rn: step(s, take(x, rn[0]), take(y, rn[0]), key, rn[1]),
+                lambda s, rnr: step(s, take(x, rnr[0]), take(y, rnr[0]), key, *rnr[1:]),
                 state,
-                (batches, numbers),
+                (batches, numbers, rates[: len(batches)]),
             )
         total = losses.sum() * batch
         if whole < task.samples:
             rest = rows[whole:]
-            state, loss = step(state, take(x, rest), take(y, rest), key, len(batches))
+            x, y = take(x, rest), take(y, rest)
+            state, loss = step(state, x, y, key, len(batches), rates[-1])
             total += loss * len(rest)
         return state, total / task.samples
 

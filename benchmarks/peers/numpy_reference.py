@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import reference
 from benchmarks.peers.api import ApiTrainer
-from benchmarks.task import Task
+from benchmarks.task import Task, initial
 
 
 def variants(task: Task) -> list[str]:
@@ -14,3 +16,8 @@ def variants(task: Task) -> list[str]:
 class Trainer(ApiTrainer):
     implementation = reference
     threads = None  # BLAS's own, which the worker's environment sets
+
+
+class Predictor:
+    def __init__(self, task: Task, variant: str) -> None:
+        self.predict: Any = initial(task).predict_proba

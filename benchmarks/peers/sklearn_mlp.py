@@ -24,26 +24,7 @@ class Trainer:
         self.reset()
 
     def reset(self) -> None:
-        task = self.task
-        self.model = MLPClassifier(
-            task.layers[1:-1],
-            solver=task.optimizer,
-            batch_size=task.batch_size,
-            learning_rate_init=task.learning_rate,
-            momentum=0,
-            nesterovs_momentum=False,
-            alpha=0,
-            random_state=0,
-        )
-        # Makes the arrays, which then get the common parameters, and the optimiser, made anew by
-        # the first epoch.
-        classes = range(task.layers[-1])
-        self.model.partial_fit(
-            self.x[: task.batch_size], self.y[: task.batch_size], classes=classes
-        )
-        del self.model._optimizer
-        model = initial(task)
-        self.model.coefs_[:], self.model.intercepts_[:] = model.weights, model.biases
+        self.model = _model(self.task, self.x, self.y)
 
     def epoch(self, seed: int) -> tuple[float, float]:
         start = time.perf_counter()
@@ -53,3 +34,30 @@ class Trainer:
     def parameters(self) -> list[Any]:
         pairs = zip(self.model.coefs_, self.model.intercepts_, strict=True)
         return [array for pair in pairs for array in pair]
+
+
+class Predictor:
+    def __init__(self, task: Task, variant: str) -> None:
+        self.predict: Any = _model(task, *floats(task)).predict_proba
+
+
+def _model(task: Task, x: Any, y: Any) -> MLPClassifier:
+    """The classifier with the common parameters."""
+    rows = min(task.batch_size, task.samples)
+    model = MLPClassifier(
+        task.layers[1:-1],
+        solver=task.optimizer,
+        batch_size=rows,
+        learning_rate_init=task.learning_rate,
+        momentum=0,
+        nesterovs_momentum=False,
+        alpha=0,
+        random_state=0,
+    )
+    # Makes the arrays, which then get the common parameters, and the optimiser, made anew by the
+    # first epoch.
+    model.partial_fit(x[:rows], y[:rows], classes=range(task.layers[-1]))
+    del model._optimizer
+    common = initial(task)
+    model.coefs_[:], model.intercepts_[:] = common.weights, common.biases
+    return model

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from benchmarks.peers.torch_images import changed
 from benchmarks.task import OPTIMIZERS, Task, floats, initial, order
 
 
@@ -39,14 +40,15 @@ class Trainer:
                 steps.append(nn.Dropout(task.dropout))
         steps.append(linear[-1])
         self.linear, self.network = linear, nn.Sequential(*steps)
-        self.loss: Any = lambda x, y: cross_entropy(self.network(x), y)
+        smoothing = task.label_smoothing
+        self.loss: Any = lambda x, y: cross_entropy(self.network(x), y, label_smoothing=smoothing)
         self.compiled = self.loss
         if way == "compiled":
             self.compiled = torch.compile(self.loss, dynamic=False)
         self.reset()
 
-    def reset(self) -> None:
-        model = initial(self.task)
+    def reset(self, seed: int = 0) -> None:
+        model = initial(self.task, seed)
         with torch.no_grad():
             for layer, W, b in zip(self.linear, model.weights, model.biases, strict=True):
                 layer.weight.copy_(torch.from_numpy(W.T))
@@ -64,12 +66,20 @@ class Trainer:
         make = getattr(torch.optim, kind)
         self.optimizer = make(groups, lr=self.task.learning_rate, fused=True, **settings)
 
-    def epoch(self, seed: int) -> tuple[float, float]:
+    def epoch(self, seed: int, number: int = 1) -> tuple[float, float]:
         task, losses = self.task, []
         torch.set_num_threads(self.threads)  # one setting for the process, so for every variant
         start = time.perf_counter()
-        for rows in torch.from_numpy(order(task, seed)).split(task.batch_size):
+        torch.manual_seed(seed * task.epochs + number)  # of dropout and augmentation
+        rates = task.rates(number)
+        batches = torch.from_numpy(order(task, seed, number)).split(task.batch_size)
+        for rows, rate in zip(batches, rates, strict=True):
             x, y = self.x.index_select(0, rows), self.y.index_select(0, rows)
+            if task.augmentation:
+                x = changed(x, **task.augmentation)
+            if task.one_cycle is not None:
+                for group in self.optimizer.param_groups:
+                    group["lr"] = float(rate)
             self.optimizer.zero_grad(set_to_none=True)
             # The smaller last batch runs eagerly: another shape is another compilation.
             loss = (self.compiled if len(rows) == task.batch_size else self.loss)(x, y)
@@ -87,3 +97,18 @@ class Trainer:
         with torch.inference_mode():
             pixels = torch.from_numpy(x).to(self.x.dtype) / 255
             return float((self.network(pixels).argmax(1).numpy() == y).mean())
+
+
+class Predictor:
+    def __init__(self, task: Task, variant: str) -> None:
+        trainer = Trainer(task, variant)  # its network has the common parameters
+        self.threads = trainer.threads
+        self.probabilities: Any = lambda x: torch.softmax(trainer.network(x), dim=1)
+        if variant.startswith("compiled"):
+            self.probabilities = torch.compile(self.probabilities, dynamic=False)
+
+    def predict(self, x: Any) -> Any:
+        if torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
+        with torch.inference_mode():
+            return self.probabilities(torch.from_numpy(x)).numpy()

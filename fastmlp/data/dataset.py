@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.errors import DataError
+from fastmlp.data.rows import Rows
 
 FEATURE_TYPES = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
 TARGET_TYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -22,8 +23,9 @@ class Dataset:
     ----------
     name : str
         What `load_dataset` was asked for.
-    x_train, x_test : ndarray of shape (n_samples, n_features), uint8, float32 or float64
-        Features, C-contiguous, both of one dtype. uint8 are pixels from 0 to 255.
+    x_train, x_test : ndarray or Rows of shape (n_samples, n_features), uint8, float32 or float64
+        Features, C-contiguous, both of one dtype. uint8 are pixels from 0 to 255. `Rows` are those
+        of a folder, and lie on disk.
     y_train, y_test : ndarray of shape (n_samples,), int64
         Labels, 0 to n_classes - 1; or targets that are no labels: float32 or float64, (n_samples,)
         or (n_samples, n_outputs), or int64 (n_samples, n_outputs).
@@ -34,9 +36,9 @@ class Dataset:
     """
 
     name: str
-    x_train: NDArray[Any] = field(repr=False)
+    x_train: Any = field(repr=False)
     y_train: NDArray[Any] = field(repr=False)
-    x_test: NDArray[Any] = field(repr=False)
+    x_test: Any = field(repr=False)
     y_test: NDArray[Any] = field(repr=False)
     n_classes: int | None
     image_shape: tuple[int, int] | None
@@ -52,26 +54,24 @@ class Dataset:
 def make_dataset(
     name: str,
     *,
-    x_train: NDArray[Any],
+    x_train: NDArray[Any] | Rows,
     y_train: NDArray[Any],
-    x_test: NDArray[Any],
+    x_test: NDArray[Any] | Rows,
     y_test: NDArray[Any],
 ) -> Dataset:
     """Check the four arrays, flatten each sample and return the `Dataset`.
 
-    Samples may have one to three axes: features, a grey image, or an image with channels. A
-    `DataError` begins with `name` and the array.
+    Samples may have one to three axes: features, a grey image, or an image with channels. Values on
+    disk are not looked at. A `DataError` begins with `name` and the array.
     """
     for key, x in (("x_train", x_train), ("x_test", x_test)):
         _check_features(f"{name}: {key}", x)
     if x_test.dtype != x_train.dtype:
         # uint8 is scaled by 1/255 and floats are not: mixed, the test set would be another task.
         raise DataError(f"{name}: x_test is {x_test.dtype} but x_train is {x_train.dtype}")
-    if x_test.shape[1:] != x_train.shape[1:]:
-        raise DataError(
-            f"{name}: x_test has samples of shape {x_test.shape[1:]} "
-            f"but x_train of {x_train.shape[1:]}"
-        )
+    shape, shape_test = _sample_shape(x_train), _sample_shape(x_test)
+    if shape_test != shape:
+        raise DataError(f"{name}: x_test has samples of shape {shape_test} but x_train of {shape}")
     for key, y, x in (("y_train", y_train, x_train), ("y_test", y_test, x_test)):
         _check_targets(f"{name}: {key}", y, len(x))
     if y_test.shape[1:] != y_train.shape[1:] or _is_labels(y_test) != _is_labels(y_train):
@@ -84,16 +84,23 @@ def make_dataset(
         x_test=_rows(x_test),
         y_test=_targets(y_test),
         n_classes=n_classes,
-        image_shape=(x_train.shape[1], x_train.shape[2]) if x_train.ndim == 3 else None,
+        image_shape=(shape[0], shape[1]) if len(shape) == 2 else None,
     )
 
 
-def _check_features(what: str, x: NDArray[Any]) -> None:
+def _sample_shape(x: NDArray[Any] | Rows) -> tuple[int, ...]:
+    return x.row_shape if isinstance(x, Rows) else x.shape[1:]
+
+
+def _check_features(what: str, x: NDArray[Any] | Rows) -> None:
     if x.dtype.newbyteorder("=") not in FEATURE_TYPES:
         allowed = ", ".join(dtype.name for dtype in FEATURE_TYPES)
         raise DataError(f"{what} is {x.dtype}; allowed are {allowed}")
-    if not 2 <= x.ndim <= 4:
-        raise DataError(f"{what} has shape {x.shape}; rank 2, 3 or 4 is allowed")
+    if not 1 <= len(_sample_shape(x)) <= 3:
+        shape = (len(x), *_sample_shape(x))
+        raise DataError(f"{what} has shape {shape}; rank 2, 3 or 4 is allowed")
+    if isinstance(x, Rows):
+        return
     if x.size == 0:
         raise DataError(f"{what} is empty, shape {x.shape}")
     # Both extremes are finite exactly when all values are, and need no temporary array.
@@ -148,5 +155,7 @@ def _targets(y: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(y, dtype=dtype)
 
 
-def _rows(x: NDArray[Any]) -> NDArray[Any]:
+def _rows(x: NDArray[Any] | Rows) -> NDArray[Any] | Rows:
+    if isinstance(x, Rows):
+        return x
     return np.ascontiguousarray(x.reshape(len(x), -1), dtype=x.dtype.newbyteorder("="))

@@ -10,7 +10,7 @@ import math
 import os
 import struct
 import zlib
-from io import BufferedIOBase
+from io import BufferedIOBase, RawIOBase
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,7 @@ def decode_idx(file: BufferedIOBase, name: str, *, max_bytes: int = MAX_BYTES) -
 
 
 def _decode_plain(stream: BufferedIOBase, name: str, max_bytes: int) -> NDArray[Any]:
-    dtype, shape = _read_header(stream, name)
+    dtype, shape = read_header(stream, name)
     # A size of zero counts as one: NumPy refuses (0, 2**32 - 1, 2**32 - 1) as if the 0 were not.
     promised = math.prod(size or 1 for size in shape) * dtype.itemsize
     if promised > max_bytes:
@@ -87,7 +87,7 @@ def _decode_plain(stream: BufferedIOBase, name: str, max_bytes: int) -> NDArray[
             f"{promised} bytes; at most {max_bytes} are allowed"
         )
     data = np.empty(math.prod(shape) * dtype.itemsize, np.uint8)
-    filled = _fill(stream, data.data)
+    filled = fill(stream, data.data)
     if filled < data.size:
         raise DataError(f"{name}: truncated: {filled} of {data.size} bytes of elements")
     # For gzip this read also reaches the trailer, where the CRC is checked.
@@ -99,7 +99,8 @@ def _decode_plain(stream: BufferedIOBase, name: str, max_bytes: int) -> NDArray[
     return array.reshape(shape)
 
 
-def _read_header(stream: BufferedIOBase, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def read_header(stream: BufferedIOBase, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Element type, in the file's byte order, and shape, of a file that errors call `name`."""
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
         found = magic.hex(" ") or "nothing"
@@ -116,7 +117,7 @@ def _read_header(stream: BufferedIOBase, name: str) -> tuple[np.dtype[Any], tupl
     return ELEMENT_TYPES[code], struct.unpack(f">{rank}I", sizes)
 
 
-def _fill(stream: BufferedIOBase, target: memoryview) -> int:
+def fill(stream: BufferedIOBase | RawIOBase, target: memoryview) -> int:
     """Read into `target` until it is full or `stream` ends; return the number of bytes read."""
     filled = 0
     while filled < len(target):

@@ -5,13 +5,16 @@ import os
 from fastmlp.data.dataset import Dataset
 from fastmlp.data.digits import load_digits
 from fastmlp.data.errors import DataUnavailableError
+from fastmlp.data.folder import open_folder
 from fastmlp.data.npz import read_npz
 from fastmlp.data.published import load_published
 from fastmlp.data.registry import PUBLISHED
 
 
-def load_dataset(name: str | os.PathLike[str], *, progress: bool = True) -> Dataset:
-    """Load a data set by name, or the four arrays of an `.npz` file.
+def load_dataset(
+    name: str | os.PathLike[str], *, progress: bool = True, window: int | None = None
+) -> Dataset:
+    """Load a data set by name, or the four arrays of an `.npz` file, or open those of a folder.
 
     Parameters
     ----------
@@ -25,8 +28,13 @@ def load_dataset(name: str | os.PathLike[str], *, progress: bool = True) -> Data
           float64, of rank 2, or of 3 or 4 for images. y is 1-D, of integers from 0: labels, of
           which the largest in y_train + 1 is the number of classes; or floats of rank 1 or 2, or
           integers of rank 2: targets of regression or of several outputs.
+        - a path of a folder, for data larger than memory: x_train and x_test stay on disk. It
+          holds shards ``x_train-00000.npy`` with ``y_train-00000.npy`` and so on, and the same for
+          ``test``, of arrays as in an .npz file; or MNIST's four files, not compressed.
     progress : bool, default True
         Show downloads on stderr, if that is a terminal.
+    window : int, optional
+        Of a folder: rows that are shuffled together, see `open_rows`.
 
     Returns
     -------
@@ -42,10 +50,12 @@ def load_dataset(name: str | os.PathLike[str], *, progress: bool = True) -> Data
     DataUnavailableError
         If the data set is neither on disk nor to be downloaded.
     OSError
-        If an `.npz` file cannot be opened.
+        If an `.npz` file, or one in the folder, cannot be opened.
     """
     if not isinstance(name, str | os.PathLike):
         raise TypeError(f"name must be a str or a path, not {type(name).__name__}")
+    if window is not None and not _is_folder(name):
+        raise ValueError(f"window is of data sets in a folder, which {os.fspath(name)!r} is not")
     if name == "digits":
         return load_digits()
     if isinstance(name, str) and name in PUBLISHED:
@@ -53,8 +63,17 @@ def load_dataset(name: str | os.PathLike[str], *, progress: bool = True) -> Data
     path = os.fspath(name)
     if path.lower().endswith(".npz"):
         return read_npz(path)
+    if os.path.isdir(path):
+        return open_folder(path, window)
     known = ", ".join(map(repr, (*PUBLISHED, "digits")))
-    raise ValueError(f"name must be {known} or a path that ends in .npz, not {path!r}")
+    raise ValueError(
+        f"name must be {known}, a path that ends in .npz or that of a folder, not {path!r}"
+    )
+
+
+def _is_folder(name: str | os.PathLike[str]) -> bool:
+    """Whether it is none of those that have a name."""
+    return name not in ("digits", *PUBLISHED) and os.path.isdir(name)
 
 
 def load_default_dataset(*, progress: bool = True) -> tuple[Dataset, str | None]:

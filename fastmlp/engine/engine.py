@@ -319,13 +319,15 @@ class Engine:
         batch_size: int,
         rates: NDArray[np.float64],
         watch: Watch | None = None,
+        resumed: bool = False,
         count: int | None = None,
     ) -> Totals:
         """One update by the optimizer for each batch.
 
-        ``rates`` are the learning rates of these steps, or one for all of them. ``batch_size`` and
-        ``count``, the number of samples, are those of all ranks; ``order`` is this rank's share of
-        each batch, one after another.
+        ``rates`` are the learning rates of these steps, or one for all of them. ``resumed``: the
+        totals and clocks go on from those of the job before, of another part of the same epoch.
+        ``batch_size`` and ``count``, the number of samples, are those of all ranks; ``order`` is
+        this rank's share of each batch, one after another.
         """
         count = len(order) if count is None else count
         own = self._share(batch_size)
@@ -335,11 +337,13 @@ class Engine:
         self.workspace.use(min(self._preferred, self._most))
         done = 0
         if self._fewer and own * len(self.model.parameters) < PROBED_PRODUCTS:
-            done = self._choose_threads(samples, targets, order, batch_size, rates, count)
+            job = samples, targets, order, batch_size, count
+            done = self._choose_threads(*job, rates, resumed)
         arguments = samples, targets, order[done * own :], batch_size, count - done * batch_size
         rates = rates[done:] if len(rates) > 1 else rates
         self._trace_from(done)
-        return self._run(records.TRAIN, *arguments, rates=rates, watch=watch, resumed=done > 0)
+        resumed = resumed or done > 0
+        return self._run(records.TRAIN, *arguments, rates=rates, watch=watch, resumed=resumed)
 
     def _share(self, rows: int) -> int:
         """How many rows of a batch of so many are this rank's."""
@@ -372,8 +376,9 @@ class Engine:
         targets: Targets,
         order: NDArray[np.int64],
         batch_size: int,
-        rates: NDArray[np.float64],
         count: int,
+        rates: NDArray[np.float64],
+        resumed: bool,
     ) -> int:
         """Time the first steps of ``order`` with 1, 2, 4, ... threads; the steps then done.
 
@@ -391,12 +396,13 @@ class Engine:
         for k in range(segments):
             threads = candidates[k % len(candidates)]
             self.workspace.use(threads)
-            before = int(self._clocks[0].sum()) if k else 0
+            going_on = resumed or k > 0
+            before = int(self._clocks[0].sum()) if going_on else 0
             part = order[k * rows : (k + 1) * rows]
             some = rates[k * steps : (k + 1) * steps] if len(rates) > 1 else rates
             self._trace_from(k * steps)
-            arguments = samples, targets, part, batch_size, steps * batch_size
-            self._run(records.TRAIN, *arguments, rates=some, resumed=k > 0)
+            job = samples, targets, part, batch_size, steps * batch_size
+            self._run(records.TRAIN, *job, rates=some, resumed=going_on)
             ticks[threads].append(int(self._clocks[0].sum()) - before)
         self._preferred = min(candidates, key=lambda threads: min(ticks[threads]))
         self.workspace.use(self._preferred)
@@ -419,10 +425,17 @@ class Engine:
         return self._run(records.GRADIENT, samples, targets, order, count=count)
 
     def score(
-        self, samples: Samples, targets: Targets, order: NDArray[np.int64] | None = None
+        self,
+        samples: Samples,
+        targets: Targets,
+        order: NDArray[np.int64] | None = None,
+        resumed: bool = False,
     ) -> Totals:
-        """Sums of loss and hits over the samples of ``order``, or all."""
-        return self._run(records.SCORE, samples, targets, order)
+        """Sums of loss and hits over the samples of ``order``, or all.
+
+        ``resumed``: on top of those of the job before.
+        """
+        return self._run(records.SCORE, samples, targets, order, resumed=resumed)
 
     def outputs(
         self, samples: Samples, order: NDArray[np.int64], head: str, out: NDArray[Any]
