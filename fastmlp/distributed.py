@@ -308,9 +308,17 @@ def distributed_run(ranks: Ranks, given: Given, make: Callable[..., Run]) -> Run
 
 def _labelled(given: Given, class_weight: Any) -> tuple[Samples, Targets]:
     """A rank may have weights of 0 alone, where others have more."""
-    return labelled(
-        *(given.model, given.x, given.y, given.sample_weight, class_weight), all_zero_allowed=True
+    samples, targets = labelled(
+        *(given.model, given.x, given.y, given.sample_weight, class_weight),
+        all_zero_allowed=True,
+        in_windows=True,
     )
+    if samples.source is not None:
+        raise ValueError(
+            f"x has {samples.count} rows on disk, and with comm each rank holds its own in memory: "
+            f"give it fewer, or open x with a window of more than {samples.window}"
+        )
+    return samples, targets
 
 
 def _check_apart(ranks: Ranks, samples: Samples, targets: Targets) -> None:

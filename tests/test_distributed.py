@@ -60,11 +60,12 @@ def test_ranks_end_with_the_result_of_one_process_and_with_the_same_bits(
 
 
 @pytest.fixture(scope="module")
-def refusals():
+def refusals(tmp_path_factory):
     """What both ranks say of bad input, in two launches."""
     both = []
     for _ in range(2):
-        status, out, err = launch("mpich", 2, "tests/ranks_fail.py", "nothing")
+        folder = tmp_path_factory.mktemp("rows")
+        status, out, err = launch("mpich", 2, "tests/ranks_fail.py", "nothing", folder)
         assert status == 0, err
         said = said_by_ranks(out)
         both.append(sorted(said, key=lambda one: one["callback"].startswith("RankError")))
@@ -84,6 +85,7 @@ ALIKE = {
     "other network": "ValueError: layers must be the same on all ranks: (6, 4, 3) on rank 0",
     "other kind": "ValueError: the kind of x must be the same on all ranks: float of float64",
     "weights of some": "ValueError: sample_weight must be the same on all ranks: weights on",
+    "on disk": "ValueError: x has 30 rows on disk, and with comm each rank holds its own in memory",
     "no weights": "ValueError: sample_weight and class_weight leave no sample",
     "loss": "FloatingPointError: the loss became NaN or infinite in epoch 1, step 2",
 }
@@ -124,14 +126,14 @@ def test_all_ranks_have_the_parameters_that_callbacks_of_the_first_leave(refusal
         ("dies", 9, None),
     ],
 )
-def test_a_rank_that_fails_alone_ends_all(launcher, what, status, message):
-    ended, _, err = launch(launcher, 2, "tests/ranks_fail.py", what)
+def test_a_rank_that_fails_alone_ends_all(launcher, what, status, message, tmp_path):
+    ended, _, err = launch(launcher, 2, "tests/ranks_fail.py", what, tmp_path)
     assert ended == status
     assert lines_of_ours(err) == ([message] if message else [])
 
 
-def test_ranks_whose_parameters_differ_are_an_error_of_all():
-    status, _, err = launch("mpich", 2, "tests/ranks_fail.py", "differs")
+def test_ranks_whose_parameters_differ_are_an_error_of_all(tmp_path):
+    status, _, err = launch("mpich", 2, "tests/ranks_fail.py", "differs", tmp_path)
     assert status == 1
     assert err.count("RuntimeError: the parameters of rank 1 are not those of rank 0") == 2
 
