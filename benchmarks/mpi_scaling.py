@@ -5,7 +5,9 @@
 A step of N ranks, each with b = ceil(B / N) rows of the batch, of a network of n parameters and n_1
 features, takes
 
-    T(N) = s + 6 b n / F + w n  +  2 ceil(log2 N) a + 2 (N - 1) / N * 4 n / c  +  (N - 1) / N * 4 b n_1 / c
+    T(N) = s + 6 b n / F + w n
+         + 2 ceil(log2 N) a + 2 (N - 1) / N * 4 n / c
+         + (N - 1) / N * 4 b n_1 / c
 
 s, F, w : seconds of a step that depend on nothing, the rate of the products, the update of a
     parameter; by least squares of relative errors over the steps of 1 rank, once with ``comm``
@@ -21,6 +23,7 @@ ranks are not fitted: they show how far the model is off.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import subprocess
@@ -88,7 +91,7 @@ message through MPI, and nine tenths of the line's rate."""
 
 
 def parameters(layers: list[int]) -> int:
-    return sum((n_in + 1) * n_out for n_in, n_out in zip(layers, layers[1:], strict=False))
+    return sum((n_in + 1) * n_out for n_in, n_out in itertools.pairwise(layers))
 
 
 def measure(quick: bool) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def fit(
     target_accuracy : float, optional
         Ends with the first epoch whose validation accuracy reaches it.
     callbacks : sequence of Callback
-        Called in turn.
+        Called in turn; with ``comm`` on rank 0 alone, whose parameters and answers are those of all.
     resume : TrainingState, optional
         Goes on from there (``history.state`` of an earlier call, or of a checkpoint) with the same
         bits as a run that never stopped, given the same samples and arguments. The model's
@@ -131,6 +131,12 @@ def fit(
         1 to 256; more than there are cores is allowed, and slower. Default:
         ``FASTMLP_NUM_THREADS``, or all physical cores that the process may use, or as many of these
         as the first steps show to be fastest. The result is the same bits for any number.
+
+    comm : mpi4py.MPI.Intracomm, optional
+        Train on all its processes, each of which calls this with its share of ``x``, ``y``,
+        ``sample_weight`` and ``validation_data`` and otherwise the same arguments. The result, on
+        all of them, is that of one process with the shares of ranks 0, 1, ... as one data set, to
+        rounding. ``model`` and ``resume`` are rank 0's.
 
     Returns
     -------
@@ -146,6 +152,8 @@ def fit(
         If the loss becomes NaN or infinite; the model keeps the parameters from before that step.
     KeyboardInterrupt
         On Ctrl-C, after the step at hand; the model keeps what it has learned.
+    fastmlp.ranks.RankError
+        With ``comm``, if another rank has refused its arguments, or failed between two steps.
     """
 
     def make(kind: type[Run], **parts: Any) -> Run:
