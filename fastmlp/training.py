@@ -121,7 +121,8 @@ def fit(
     target_accuracy : float, optional
         Ends with the first epoch whose validation accuracy reaches it.
     callbacks : sequence of Callback
-        Called in turn; with ``comm`` on rank 0 alone, whose parameters and answers are those of all.
+        Called in turn; with ``comm`` on rank 0 alone, whose parameters and answers are then those
+        of all.
     resume : TrainingState, optional
         Goes on from there (``history.state`` of an earlier call, or of a checkpoint) with the same
         bits as a run that never stopped, given the same samples and arguments. The model's
