@@ -17,8 +17,8 @@ from tests.features import FEATURES, SAMPLES, build
 COMM = MPI.COMM_WORLD
 OWN = np.array_split(np.arange(SAMPLES), COMM.size)[COMM.rank]
 BATCH_SIZE, ONE_LEFT = 20, 18
-"""3 ranks have 7, 7 and 6 rows of the one, and begin at an odd row; of 55 samples the other leaves a
-last batch of one, of which further ranks have none."""
+"""3 ranks have 7, 7 and 6 rows of the one, so that a share begins at an odd row. Of 55 samples the
+other leaves a last batch of one, of which further ranks have none."""
 
 
 def own(value):
