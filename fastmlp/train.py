@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import importlib
 import io
 import itertools
@@ -42,6 +43,7 @@ from fastmlp.prepare import (
     settled,
     split,
 )
+from fastmlp.ranks import RankError, Ranks, abort
 from fastmlp.result import profile_of, profile_table_of, result_of, table_of
 from fastmlp.threads import available_cores, in_another_thread, threads_for
 
@@ -59,11 +61,47 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with ``arguments`` (default: those of the process); the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     if sys.stderr is None:  # closed by the caller; print would take stdout in its place
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a path need not be of the terminal's encoding
             stream.reconfigure(errors="backslashreplace")
+    if "--distributed" not in arguments or not {"--help", "-h", "--version"}.isdisjoint(arguments):
+        return _main(arguments)
+    from fastmlp.distributed import join
+
+    try:
+        ranks = join()
+    except (ValueError, ImportError) as error:
+        return _fail(error, USAGE)
+    return _main_of_rank(arguments, ranks)
+
+
+def _main_of_rank(arguments: Sequence[str], ranks: Ranks) -> int:
+    """`_main` of one of several processes, of which rank 0 alone speaks; the status of all.
+
+    One that fails where the others do not know says so, and ends all.
+    """
+    said = io.StringIO()
+    with contextlib.ExitStack() as silence:
+        if ranks.rank > 0:
+            silence.enter_context(contextlib.redirect_stdout(said))
+            silence.enter_context(contextlib.redirect_stderr(said))
+        try:
+            status = _main(arguments, ranks)
+        except SystemExit as exit:  # argparse's
+            status = exit.code if isinstance(exit.code, int) else FAILED
+    if status != DONE and not ranks.agreed:
+        last = said.getvalue().splitlines()[-1:]
+        if status != INTERRUPTED:  # Ctrl-C comes to rank 0 as well
+            print(*last, file=sys.stderr, flush=True)
+        abort(status)
+    return max(ranks.all(status))
+
+
+def _main(arguments: Sequence[str], ranks: Ranks | None = None) -> int:
+    """Parse and run; the exit status, and one line for whatever ends it early."""
     parser = _Parser(
         prog=f"python -m {PROGRAM}",
         usage="%(prog)s [options]",
@@ -73,11 +111,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add_flags(parser)
     parser.add_argument("--version", action="version", version=f"fastmlp {__version__}")
-    flags = parser.parse_args(arguments)
     try:
         # Numbers that overflow are said once, by the loss that is not finite.
         with _plain_warnings(), np.errstate(over="ignore", invalid="ignore"):
-            return run(from_flags(flags))
+            if ranks is None:
+                return run(from_flags(parser.parse_args(arguments)))
+            parsed: list[TrainConfig] = []
+            with ranks.together():
+                if ranks.rank == 0:
+                    parsed.append(from_flags(parser.parse_args(arguments)))
+            return run(_of_rank(ranks, ranks.first(parsed)[0]), ranks)
+    except RankError as error:  # which the other has taken the status from
+        return _fail(error, FAILED)
     except BrokenPipeError:  # whoever read the output has left, as ``| head`` does
         return FAILED
     except (DataError, OSError, ArithmeticError, MemoryError, ImportError) as error:
@@ -88,33 +133,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _interrupted()
 
 
-def run(config: TrainConfig) -> int:
-    """Train as ``config`` says and report; the exit status."""
-    _check_engine(config)
-    _check_outputs(config)
-    implementation = _implementation(config)
-    threads = threads_for(config.threads)
-    if threads > available_cores() and not config.quiet:
+def _of_rank(ranks: Ranks, config: TrainConfig) -> TrainConfig:
+    """``config``, without what rank 0 alone reads and writes."""
+    if ranks.rank == 0:
+        return config
+    files = ("save", "json", "log", "tensorboard", "checkpoint", "resume")
+    changes: dict[str, Any] = dict.fromkeys(files) | {"quiet": True}
+    return dataclasses.replace(config, **changes)
+
+
+def run(config: TrainConfig, ranks: Ranks | None = None) -> int:
+    """Train as ``config`` says and report; the exit status.
+
+    ``ranks``: the processes that train together; each runs this.
+    """
+    together = contextlib.nullcontext if ranks is None else ranks.together
+    with together():
+        _check_engine(config)
+        _check_outputs(config)
+        implementation = _implementation(config)
+        threads = threads_for(config.threads)
+    if ranks is not None:
+        from fastmlp.distributed import threads_of_rank
+
+        threads = threads_of_rank(ranks, config.threads)
+    elif threads > available_cores() and not config.quiet:
         _say(f"{threads} threads on {available_cores()} cores take turns, which is slower")
 
-    start = time.perf_counter()
-    data = _load(config)
-    config = settled(config, data)
-    train, validation = split(data, config)
-    load_seconds = time.perf_counter() - start
+    with together():
+        start = time.perf_counter()
+        data = _load(config)
+        config = settled(config, data)
+        train, validation = split(data, config)
+        load_seconds = time.perf_counter() - start
 
-    model = network(implementation, data, config)
-    arguments = fit_arguments(implementation, data, config, len(train[1]))
-    if config.resume is not None:
-        arguments |= _state(config.resume, model)
-    stopping = config.make_early_stopping(implementation)
-    # The first: a checkpoint knows by its place whose memory it holds.
-    callbacks = [stopping] if stopping is not None else []
-    callbacks += _writers(config)
+        model = network(implementation, data, config)
+        n_test = len(data.y_test)
+        arguments = fit_arguments(implementation, data, config, len(train[1]))
+        if config.resume is not None:
+            arguments |= _state(config.resume, model)
+        stopping = config.make_early_stopping(implementation)
+        # The first: a checkpoint knows by its place whose memory it holds.
+        callbacks = [stopping] if stopping is not None else []
+        callbacks += _writers(config)
+        if ranks is not None:
+            arguments["comm"] = ranks
+            data, train, validation = _own(ranks, data, train, validation)
     start = time.perf_counter()
     try:
         with (
-            _leaving_on_ctrl_c() as training_begins,
+            _leaving_on_ctrl_c(ranks) as training_begins,
             _progress(config) as progress,
             _blas_threads(config, threads),
             flags_named(data),
@@ -128,8 +196,13 @@ def run(config: TrainConfig) -> int:
                 threads=config.threads,  # None: as many as the first steps show to be fastest
             )
         train_seconds = time.perf_counter() - start - history.compile_seconds
-        _save(model, config)
-        test = _test(implementation, model, data, config, threads)
+        with together():
+            _save(model, config)
+            test = _test(implementation, model, data, config, threads)
+        if ranks is not None:
+            from fastmlp.distributed import evaluation_of_ranks
+
+            test = evaluation_of_ranks(ranks, test, len(data.y_test))
     except KeyboardInterrupt:  # perhaps in the midst of saving
         _save(model, config)
         return _interrupted(_what_is_left(config))
@@ -143,35 +216,62 @@ def run(config: TrainConfig) -> int:
             f"epoch {stopping.best_epoch}"
         )
 
-    result = result_of(
-        config,
-        data=data.name,
-        n_train=training_begins.n_samples,
-        n_test=len(data.y_test),
-        model=model,
-        history=history,
-        test=test,
-        threads=threads,
-        load_seconds=load_seconds,
-        train_seconds=train_seconds,
-    )
-    if "resume" in arguments:
-        result["resumed_from_epoch"] = arguments["resume"].epoch
-    table = table_of(result)
-    if config.profile:
-        result["profile"] = profile_of(result, history.phase_seconds, _fma_peak(config))
-        table += f"\n\n{profile_table_of(result, available_cores())}"
-    text = json.dumps(result, indent=2, allow_nan=False)
-    if config.json not in (None, "-"):
-        write_atomically(Path(config.json), f"{text}\n".encode())
-    _print_result(text if config.json == "-" else table)
+    with together():
+        result = result_of(
+            config,
+            data=data.name,
+            n_train=training_begins.n_samples,
+            n_test=n_test,
+            model=model,
+            history=history,
+            test=test,
+            threads=threads,
+            load_seconds=load_seconds,
+            train_seconds=train_seconds,
+        )
+        if ranks is not None:
+            result["ranks"] = ranks.size
+        if "resume" in arguments:
+            result["resumed_from_epoch"] = arguments["resume"].epoch
+        table = table_of(result)
+        if config.profile:
+            result["profile"] = profile_of(result, history.phase_seconds, _fma_peak(config))
+            table += f"\n\n{profile_table_of(result, available_cores())}"
+        text = json.dumps(result, indent=2, allow_nan=False)
+        if config.json not in (None, "-"):
+            write_atomically(Path(config.json), f"{text}\n".encode())
+        _print_result(text if config.json == "-" else table)
     return DONE
+
+
+def _own(
+    ranks: Ranks, data: Dataset, train: Any, validation: Any
+) -> tuple[Dataset, tuple[Any, Any], tuple[Any, Any] | None]:
+    """What a rank keeps of the data: a copy of its share of each part."""
+    from fastmlp.distributed import share_of
+
+    for name, part in (("training", train), ("validation", validation)):
+        if part is not None and len(part[1]) < ranks.size:
+            raise ValueError(
+                f"--distributed: {data.name} has {len(part[1])} {name} samples for {ranks.size} "
+                "ranks, each of which needs one"
+            )
+    (x, y), (x_test, y_test) = (
+        [share_of(ranks, array) for array in part] for part in (train, (data.x_test, data.y_test))
+    )
+    if validation is not None:
+        validation = share_of(ranks, validation[0]), share_of(ranks, validation[1])
+    own = dataclasses.replace(data, x_train=x, y_train=y, x_test=x_test, y_test=y_test)
+    return own, (x, y), validation
 
 
 def _check_engine(config: TrainConfig) -> None:
     """Refuse what the reference cannot do, and what has no phases of equal steps to time."""
+    if config.profile and config.distributed:
+        raise ValueError("--profile times one process: leave --distributed out")
     flags = {
         "--profile": config.profile,
+        "--distributed": config.distributed,
         "--resume": config.resume is not None,
         "--checkpoint": config.checkpoint is not None,
     }
@@ -294,6 +394,8 @@ def _what_is_left(config: TrainConfig) -> str:
 
 def _test(implementation: Any, model: Any, data: Dataset, config: TrainConfig, threads: int) -> Any:
     """Loss and accuracy on the test set."""
+    if not len(data.y_test):  # of a rank, where there are more ranks than samples
+        return None
     with flags_named(data):
         test = implementation.evaluate(model, data.x_test, data.y_test, threads=threads)
     if not math.isfinite(test.loss):
@@ -319,12 +421,13 @@ def _progress(config: TrainConfig) -> Iterator[list[Callback]]:
 
 
 @contextlib.contextmanager
-def _leaving_on_ctrl_c() -> Iterator[Any]:
+def _leaving_on_ctrl_c(ranks: Ranks | None) -> Iterator[Any]:
     """End the process at once on Ctrl-C, until the callback that this gives hears of training.
 
     Compiling takes seconds and calls Python from inside LLVM, where a KeyboardInterrupt is printed
     and lost, or leaves a kernel half-made. Nothing has been learned by then that could be saved.
-    The callback keeps the number of samples that are trained on.
+    The callback keeps the number of samples that are trained on. Of several ranks the first does
+    so, with which all end.
     """
 
     def leave(*_: object) -> None:
@@ -332,6 +435,8 @@ def _leaving_on_ctrl_c() -> Iterator[Any]:
         os._exit(INTERRUPTED)
 
     class TrainingBegins(Callback):
+        n_samples = 0  # of a rank whose result nobody sees
+
         def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
             self.n_samples = n_samples
             restore()
@@ -342,7 +447,8 @@ def _leaving_on_ctrl_c() -> Iterator[Any]:
 
     # Another handler is another program's business; only the main thread may set one.
     replaced = (
-        threading.current_thread() is threading.main_thread()
+        (ranks is None or ranks.rank == 0)
+        and threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     )
     if replaced:

@@ -88,13 +88,19 @@ ROOMS = {
     "fastmlp.arguments": (LOOP, {"numpy"}),
     "fastmlp.evaluation": (LOOP, {"numpy"}),
     "fastmlp.run": (LOOP, {"numpy"}),
-    "fastmlp.training": (TRAINING, {"numpy"}),
+    # Upwards, at the call: what `comm` asks for.
+    "fastmlp.training": ({*TRAINING, "fastmlp.distributed"}, {"numpy"}),
     "fastmlp.progress": ({"fastmlp.callbacks"}, {"rich"}),
     # Faces to the outside: each on the training loop, none on another face.
     "fastmlp.checkpoint": ({*TRAINING, "fastmlp.model_file"}, OUTSIDE),
     "fastmlp.export": (TRAINING, {*OUTSIDE, "onnx"}),
     "fastmlp.report": (TRAINING, {*OUTSIDE, "matplotlib"}),
-    "fastmlp.distributed": (TRAINING, {*OUTSIDE, "mpi4py"}),
+    "fastmlp.distributed": ({*TRAINING, "fastmlp.exchange", "fastmlp.ranks"}, {"numpy", "mpi4py"}),
+    "fastmlp.exchange": (
+        {"fastmlp.engine", "fastmlp.inputs", "fastmlp.ranks", "fastmlp.targets"},
+        {"numpy", "mpi4py"},
+    ),
+    "fastmlp.ranks": ({"fastmlp.checks"}, {"numpy", "mpi4py"}),
     "fastmlp.sklearn": ({*TRAINING, "fastmlp.sklearn", "fastmlp.predictor"}, OUTSIDE),
     "fastmlp.settings": ({"fastmlp.checks"}, set()),
     "fastmlp.config": ({"fastmlp"}, OUTSIDE),
