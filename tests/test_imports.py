@@ -94,7 +94,7 @@ ROOMS = {
     # Faces to the outside: each on the training loop, none on another face.
     "fastmlp.checkpoint": ({*TRAINING, "fastmlp.model_file"}, OUTSIDE),
     "fastmlp.export": (TRAINING, {*OUTSIDE, "onnx"}),
-    "fastmlp.report": (TRAINING, {*OUTSIDE, "matplotlib"}),
+    "fastmlp.report": ({*TRAINING, "fastmlp.report"}, {*OUTSIDE, "matplotlib"}),
     "fastmlp.distributed": ({*TRAINING, "fastmlp.exchange", "fastmlp.ranks"}, {"numpy", "mpi4py"}),
     "fastmlp.exchange": (
         {"fastmlp.engine", "fastmlp.inputs", "fastmlp.ranks", "fastmlp.targets"},
