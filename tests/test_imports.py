@@ -110,6 +110,7 @@ ROOMS = {
         {"numpy"},
     ),
     "fastmlp.result": ({"fastmlp", "fastmlp.config", "fastmlp.history"}, {"numpy"}),
+    "fastmlp.command": ({"fastmlp", "fastmlp.data.errors"}, {"numpy"}),
     "fastmlp.train": ({"fastmlp"}, {*OUTSIDE, "threadpoolctl"}),
     "fastmlp": ({"fastmlp"}, set()),
     "reference.mnist": ({"reference", "fastmlp"}, {"numpy"}),
