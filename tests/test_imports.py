@@ -109,7 +109,12 @@ ROOMS = {
         {"fastmlp.config", "fastmlp.data", "fastmlp.losses", "fastmlp.splits"},
         {"numpy"},
     ),
-    "fastmlp.result": ({"fastmlp", "fastmlp.config", "fastmlp.history"}, {"numpy"}),
+    "fastmlp.machine": ({"fastmlp"}, {"numpy"}),
+    "fastmlp.result": (
+        {"fastmlp.config", "fastmlp.history", "fastmlp.machine"},
+        {"numpy"},
+    ),
+    "fastmlp.assessment": (set(), {"numpy", "sklearn"}),
     "fastmlp.command": ({"fastmlp", "fastmlp.data.errors"}, {"numpy"}),
     "fastmlp.train": ({"fastmlp"}, {*OUTSIDE, "threadpoolctl"}),
     "fastmlp": ({"fastmlp"}, set()),
