@@ -94,7 +94,10 @@ ROOMS = {
     # Faces to the outside: each on the training loop, none on another face.
     "fastmlp.checkpoint": ({*TRAINING, "fastmlp.model_file"}, OUTSIDE),
     "fastmlp.export": (TRAINING, {*OUTSIDE, "onnx"}),
-    "fastmlp.report": ({*TRAINING, "fastmlp.report"}, {*OUTSIDE, "matplotlib"}),
+    "fastmlp.report": (
+        {*TRAINING, "fastmlp.assessment", "fastmlp.machine", "fastmlp.report"},
+        {*OUTSIDE, "matplotlib"},
+    ),
     "fastmlp.distributed": ({*TRAINING, "fastmlp.exchange", "fastmlp.ranks"}, {"numpy", "mpi4py"}),
     "fastmlp.exchange": (
         {"fastmlp.engine", "fastmlp.inputs", "fastmlp.ranks", "fastmlp.targets"},
@@ -108,6 +111,10 @@ ROOMS = {
     "fastmlp.prepare": (
         {"fastmlp.config", "fastmlp.data", "fastmlp.losses", "fastmlp.splits"},
         {"numpy"},
+    ),
+    "fastmlp.reporting": (
+        {"fastmlp.atomic", "fastmlp.data", "fastmlp.report", "fastmlp.result"},
+        set(),
     ),
     "fastmlp.machine": ({"fastmlp"}, {"numpy"}),
     "fastmlp.result": (
