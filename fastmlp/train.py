@@ -11,13 +11,10 @@ import contextlib
 import dataclasses
 import importlib
 import io
-import itertools
 import json
 import math
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,7 +25,16 @@ import numpy as np
 from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.callbacks import Callback
 from fastmlp.checkpoint import PATTERN, Checkpoint, load_checkpoint
-from fastmlp.command import DONE, FAILED, INTERRUPTED, USAGE, Command, open_streams, print_result
+from fastmlp.command import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    USAGE,
+    Command,
+    check_different,
+    open_streams,
+    print_result,
+)
 from fastmlp.config import TrainConfig
 from fastmlp.data import DataError, Dataset, Rows, load_dataset, load_default_dataset
 from fastmlp.flags import add_flags, from_flags, settings_file, settings_text
@@ -301,13 +307,7 @@ def _check_outputs(config: TrainConfig) -> None:
     for flag, path in folders.items():
         if path is not None and (not path or (os.path.exists(path) and not os.path.isdir(path))):
             raise ValueError(f"{flag} must name a folder, not {path!r}")
-    names = outputs | folders | {"--data": config.data}
-    used = {flag: os.path.realpath(name) for flag, name in names.items() if name is not None}
-    for one, other in itertools.combinations(used, 2):
-        path = used[one]
-        ordinary = os.path.isfile(path) or os.path.isdir(path) or not os.path.exists(path)
-        if used[other] == path and ordinary:
-            raise ValueError(f"{one} and {other} must be different, not both {names[one]}")
+    check_different(outputs | folders | {"--data": config.data})
 
 
 def _implementation(config: TrainConfig) -> Any:
@@ -456,39 +456,21 @@ def _progress(config: TrainConfig) -> Iterator[list[Callback]]:
 def _leaving_on_ctrl_c(ranks: Ranks | None) -> Iterator[Any]:
     """End the process at once on Ctrl-C, until the callback that this gives hears of training.
 
-    Compiling takes seconds and calls Python from inside LLVM, where a KeyboardInterrupt is printed
-    and lost, or leaves a kernel half-made. Nothing has been learned by then that could be saved.
-    The callback keeps the number of samples that are trained on. Of several ranks the first does
-    so, with which all end.
+    Nothing has been learned by then that could be saved. The callback keeps the number of samples
+    that are trained on. Of several ranks the first does so, with which all end.
     """
+    with contextlib.ExitStack() as leaving:
+        if ranks is None or ranks.rank == 0:
+            leaving.enter_context(COMMAND.leaving_on_ctrl_c())
 
-    def leave(*_: object) -> None:
-        COMMAND.fail("interrupted", INTERRUPTED)
-        os._exit(INTERRUPTED)
+        class TrainingBegins(Callback):
+            n_samples = 0  # of a rank whose result nobody sees
 
-    class TrainingBegins(Callback):
-        n_samples = 0  # of a rank whose result nobody sees
+            def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
+                self.n_samples = n_samples
+                leaving.close()
 
-        def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
-            self.n_samples = n_samples
-            restore()
-
-    def restore() -> None:
-        if replaced:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    # Another handler is another program's business; only the main thread may set one.
-    replaced = (
-        (ranks is None or ranks.rank == 0)
-        and threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if replaced:
-        signal.signal(signal.SIGINT, leave)
-    try:
         yield TrainingBegins()
-    finally:
-        restore()
 
 
 def _blas_threads(config: TrainConfig, threads: int) -> contextlib.AbstractContextManager[Any]:

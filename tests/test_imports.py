@@ -122,6 +122,8 @@ ROOMS = {
         {"numpy"},
     ),
     "fastmlp.assessment": (set(), {"numpy", "sklearn"}),
+    "fastmlp.evaluate": ({"fastmlp.evaluate_command"}, set()),
+    "fastmlp.evaluate_command": ({"fastmlp"}, set()),
     "fastmlp.command": ({"fastmlp", "fastmlp.data.errors"}, {"numpy"}),
     "fastmlp.train": ({"fastmlp"}, {*OUTSIDE, "threadpoolctl"}),
     "fastmlp": ({"fastmlp"}, set()),

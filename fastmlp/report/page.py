@@ -18,7 +18,8 @@ GENERATOR = '<meta name="generator" content="fastmlp.report">'
 
 STYLE = """
 body { margin: 0 auto; padding: 1rem; max-width: 44rem; font: 1rem/1.5 system-ui, sans-serif;
-  color: #1a1a1a; background: #fff; overflow-wrap: anywhere; }
+  color: #1a1a1a; background: #fff; }
+h1, pre, td { overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; line-height: 1.25; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 0.5rem; border-bottom: 1px solid #ccc; }
 figure { margin: 1rem 0; break-inside: avoid; }
@@ -28,7 +29,7 @@ table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular
 th, td { padding: 0.2rem 1rem 0.2rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid #e5e5e5; }
 th { font-weight: 600; }
-td.number, th.number { text-align: right; padding: 0.2rem 0.6rem; }
+td.number, th.number { text-align: right; padding: 0.2rem 0.4rem; overflow-wrap: normal; }
 code, pre { font: 0.875rem/1.5 ui-monospace, monospace; }
 pre { padding: 0.6rem; background: #f4f4f4; white-space: pre-wrap; }
 .note { padding: 0.6rem; border-left: 4px solid #d55e00; background: #fff6f0; }

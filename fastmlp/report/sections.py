@@ -66,7 +66,7 @@ def classes(page: Page, found: Classes) -> None:
         f"Counts on the test set: {np.trace(counts):,} of {counts.sum():,} right. {frequent}",
     )
     page.numbers(
-        "Scores of each class; 0 where nothing is divided by nothing",
+        "Scores of each class",
         ("class", "precision", "recall", "F1", "samples"),
         [_scores(row, "class") for row in found.scores],
     )
@@ -81,7 +81,7 @@ def outputs(page: Page, found: Outputs) -> None:
             "no of its own."
         )
         page.numbers(
-            "yes is what is looked for; 0 where nothing is divided by nothing",
+            "Scores of yes",
             ("output", "precision", "recall", "F1", "samples of yes"),
             [_scores(row, "output") for row in found.scores],
         )
@@ -158,7 +158,7 @@ def weights(page: Page, model: Any, shape: tuple[int, int] | None) -> None:
         draw_weights(W, shape, names),
         f"Weights of {min(n_out, MOST)} units as images of {shape[0]} by {shape[1]}",
         f"{which}{' with the largest weights' if n_out > MOST else ''}, each as an image of "
-        f"{shape[0]} x {shape[1]}: where it is purple, ink raises "
+        f"{shape[0]} x {shape[1]}: where it is purple, a high pixel raises "
         f"{'the score of the class' if linear else 'the unit'}, where orange, lowers it.",
     )
 
@@ -184,7 +184,7 @@ def settings(page: Page, values: Mapping[str, Any]) -> None:
     """The configuration, but for what was left at None."""
     page.heading("Configuration")
     page.rows(
-        (name, " ".join(map(str, value)) if isinstance(value, list | tuple) else value)
+        (name, " ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else value)
         for name, value in values.items()
         if value is not None
     )
