@@ -203,7 +203,7 @@ def _report(
     from fastmlp.reporting import title_of
 
     command = ["python", "-m", COMMAND.program, flags.model, "--data", flags.data]
-    page = write(
+    write(
         flags.report,
         model,
         data.x_test,
@@ -213,7 +213,7 @@ def _report(
         summary=rows_of(result),
         repeat=shlex.join(command),
     )
-    COMMAND.say(f"the report is {page}")
+    COMMAND.say(f"the report is in {flags.report}")
 
 
 def _threads(text: str) -> int:

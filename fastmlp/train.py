@@ -242,6 +242,8 @@ def run(config: TrainConfig, ranks: Ranks | None = None) -> int:
         finally:  # whoever reads stdout may have left
             if whole is not None:
                 _report(config, result, model, whole, history)
+                if not config.quiet:
+                    COMMAND.say(f"the report is in {config.report}")
     return DONE
 
 
@@ -415,13 +417,11 @@ def _report(
     history: Any,
     notes: Sequence[str] = (),
 ) -> None:
-    """Write the report that was asked for, and say where it is."""
+    """Write the report that was asked for."""
     from fastmlp.reporting import report_run
 
     assert config.report is not None
-    page = report_run(config.report, result, model, data, history, notes)
-    if not config.quiet:
-        COMMAND.say(f"the report is {page}")
+    report_run(config.report, result, model, data, history, notes)
 
 
 def _test(implementation: Any, model: Any, data: Dataset, config: TrainConfig, threads: int) -> Any:

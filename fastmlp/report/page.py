@@ -29,7 +29,8 @@ table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular
 th, td { padding: 0.2rem 1rem 0.2rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid #e5e5e5; }
 th { font-weight: 600; }
-td.number, th.number { text-align: right; padding: 0.2rem 0.4rem; overflow-wrap: normal; }
+td.number, th.number { text-align: right; padding: 0.2rem 0.35rem; overflow-wrap: normal;
+  font-size: 0.9rem; }
 code, pre { font: 0.875rem/1.5 ui-monospace, monospace; }
 pre { padding: 0.6rem; background: #f4f4f4; white-space: pre-wrap; }
 .note { padding: 0.6rem; border-left: 4px solid #d55e00; background: #fff6f0; }
