@@ -235,15 +235,18 @@ def test_a_gap_in_a_curve_is_no_error():
 def test_weights_are_symmetric_around_white_and_the_largest_units_are_chosen():
     rng = np.random.default_rng(0)
     weights = rng.standard_normal((6, 100)) * np.linspace(1, 2, 100)
-    figure = report.draw_weights(weights, (2, 3))
-    images = [axes.images[0] for axes in figure.axes if axes.images]
+    image = report.draw_weights(weights, (2, 3)).axes[0].images[0]
+    low, high = image.get_clim()
+    assert low == -high
     norms = np.linalg.norm(weights, axis=0)
     chosen = np.flatnonzero(norms >= np.sort(norms)[-64])
-    assert len(images) == 64
-    for image, unit in zip(images, chosen, strict=True):
-        np.testing.assert_array_equal(image.get_array(), weights[:, unit].reshape(2, 3))
-        low, high = image.get_clim()
-        assert low == -high
+    tiles = np.ma.filled(image.get_array(), np.nan)  # 8 by 8, with a line of nothing between them
+    assert tiles.shape == (8 * 3 - 1, 8 * 4 - 1)
+    for k, unit in enumerate(chosen):
+        row, column = 3 * (k // 8), 4 * (k % 8)
+        tile = tiles[row : row + 2, column : column + 3]
+        np.testing.assert_array_equal(tile, weights[:, unit].reshape(2, 3))
+    assert np.isnan(tiles).sum() == tiles.size - 64 * 6
 
 
 def test_mistakes_say_what_each_is_and_was_taken_for():
