@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.inputs import check_labels
 from fastmlp.losses import LOSSES
 
 
@@ -61,10 +62,21 @@ def assess(model: Any, x: Any, y: Any) -> Classes | Outputs:
     x : array-like or Rows (n_samples, n_features)
     y : array-like
         As the model's loss asks, see `fastmlp.fit`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``x`` or ``y`` is not as the model asks, or an output of the model is not finite.
     """
     y = np.asarray(y)
     Z = model.logits(x)
+    if not np.isfinite(Z).all():
+        raise ValueError("the model's outputs are not all finite")
     loss = LOSSES[model.loss.name]  # of which that of a reference's model is the twin
+    if loss.targets == "classes" and y.ndim != 2:
+        y = check_labels(y, len(Z), Z.shape[1])
+    elif y.shape != Z.shape and (y.shape, Z.shape[1]) != ((len(Z),), 1):
+        raise ValueError(f"y must have shape {Z.shape}, as the outputs, not {y.shape}")
     if loss.targets == "classes":
         # The most probable class, of targets that are rows of probabilities.
         true = y if y.ndim == 1 else y.argmax(axis=1)

@@ -77,9 +77,9 @@ def run(flags: argparse.Namespace) -> int:
     check_fits(model, data)
     with COMMAND.leaving_on_ctrl_c(), flags_named(data):
         of_all = evaluate(model, data.x_test, data.y_test, threads=flags.threads)
+        if not math.isfinite(of_all.loss):
+            raise FloatingPointError(f"the loss on the test set is {of_all.loss}")
         found = assess(model, data.x_test, data.y_test)
-    if not math.isfinite(of_all.loss):
-        raise FloatingPointError(f"the loss on the test set is {of_all.loss}")
     result = result_of(flags.model, model, data, of_all, found)
     text = json.dumps(result, indent=2, allow_nan=False)
     if flags.json not in (None, "-"):

@@ -74,4 +74,4 @@ def report_run(
 def title_of(data: str, loss: float, accuracy: float | None) -> str:
     """The heading of a page: the data set, and how well it was learned."""
     reached = f"loss {loss:.4g}" if accuracy is None else f"{accuracy:.2%} right"
-    return f"{Path(data).name}: {reached} on the test set"
+    return f"{Path(data).name or data}: {reached} on the test set"

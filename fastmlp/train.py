@@ -1,8 +1,8 @@
 """``python -m fastmlp.train``: train a network, report the result.
 
 Results go to stdout, progress to stderr. Exit status: 0 done, 1 a run-time failure, 2 wrong
-usage, 130 interrupted (what was learned so far is there if ``--save`` or ``--checkpoint`` was
-given).
+usage, 130 interrupted (what was learned so far is there if ``--save``, ``--checkpoint`` or
+``--report`` was given).
 """
 
 from __future__ import annotations
@@ -211,13 +211,20 @@ def run(config: TrainConfig, ranks: Ranks | None = None) -> int:
     except KeyboardInterrupt:  # perhaps in the midst of saving
         train_seconds = time.perf_counter() - start
         _save(model, config)
+        left = _what_is_left(config)
         if whole is not None:
-            history = History(epochs.records)
-            test = _test(implementation, model, whole, config, threads)
-            result = result_so_far(history, test, train_seconds)
-            note = f"Interrupted after {len(epochs.records)} of {config.epochs} epochs."
-            _report(config, result, model, whole, history, [note])
-        return COMMAND.interrupted(_what_is_left(config))
+            try:
+                history = History(epochs.records)
+                test = _test(implementation, model, whole, config, threads)
+                result = result_so_far(history, test, train_seconds)
+                note = f"Interrupted after {len(epochs.records)} of {config.epochs} epochs."
+                _report(config, result, model, whole, history, [note])
+                left += f"; the report is in {config.report}"
+            except (ArithmeticError, OSError, ValueError) as error:
+                left += f"; there is no report: {error}"
+            except KeyboardInterrupt:
+                left += "; there is no report: interrupted again"
+        return COMMAND.interrupted(left)
     except OSError:  # a log that cannot be written: what was learned until then is worth having
         with contextlib.suppress(ArithmeticError, OSError):
             _save(model, config)
@@ -404,8 +411,6 @@ def _what_is_left(config: TrainConfig) -> str:
     if config.checkpoint is not None:
         newest = max(Path(config.checkpoint).glob(PATTERN), default=None)
         left += f"; the newest checkpoint is {newest}" if newest else "; there is no checkpoint yet"
-    if config.report is not None:
-        left += f"; the report is in {config.report}"
     return left
 
 

@@ -122,7 +122,7 @@ ROOMS = {
         {"fastmlp.config", "fastmlp.history", "fastmlp.machine"},
         {"numpy"},
     ),
-    "fastmlp.assessment": ({"fastmlp.losses"}, {"numpy", "sklearn"}),
+    "fastmlp.assessment": ({"fastmlp.inputs", "fastmlp.losses"}, {"numpy", "sklearn"}),
     "fastmlp.evaluate": ({"fastmlp.evaluate_command"}, set()),
     "fastmlp.evaluate_command": ({"fastmlp"}, set()),
     "fastmlp.command": ({"fastmlp", "fastmlp.data.errors"}, {"numpy"}),

@@ -467,6 +467,35 @@ def test_without_matplotlib_one_line_says_what_to_install(data, command, tmp_pat
         report.draw_confusion(np.eye(2))
 
 
+@pytest.mark.parametrize(
+    ("layers", "loss", "y", "words"),
+    [
+        ([2, 3], "cross_entropy", [0, 1, 3, 0], "y must hold class labels 0 ... 2"),
+        ([2, 3], "cross_entropy", [0, 1, 2], "y has 3 labels for 4 samples"),
+        ([2, 3], "cross_entropy", [0.5] * 4, "y must hold integer class labels"),
+        ([2, 3], "cross_entropy", np.ones((4, 2)), r"y must have shape \(4, 3\)"),
+        ([2, 3], "squared_error", np.ones((4, 2)), r"y must have shape \(4, 3\)"),
+        ([2, 1], "squared_error", np.ones(3), r"y must have shape \(4, 1\)"),
+    ],
+)
+def test_targets_that_do_not_fit_the_model_are_one_line(tmp_path, layers, loss, y, words):
+    model = fastmlp.MLP(layers, loss=loss)
+    with pytest.raises((TypeError, ValueError), match=words):
+        report.write(tmp_path, model, np.ones((4, 2)), y)
+    assert not list(tmp_path.iterdir())
+
+
+def test_frames_and_sparse_matrices_are_drawn_as_arrays_are(digits, trained, tmp_path):
+    pandas, sparse = pytest.importorskip("pandas"), pytest.importorskip("scipy.sparse")
+    pages = []
+    for k, x in enumerate(
+        (digits.x_test, pandas.DataFrame(digits.x_test), sparse.coo_array(digits.x_test))
+    ):
+        report.write(tmp_path / str(k), trained[0], x, digits.y_test)
+        pages.append((tmp_path / str(k) / "mistakes.png").read_bytes())
+    assert pages[0] == pages[1] == pages[2]
+
+
 def test_an_image_shape_that_is_none_is_one_line(digits, trained, tmp_path):
     with pytest.raises(ValueError, match=r"image_shape must have 64 pixels.* not 8 x 9"):
         report.write(tmp_path, trained[0], digits.x_test, digits.y_test, image_shape=(8, 9))
@@ -512,6 +541,18 @@ def test_ctrl_c_leaves_the_report_of_what_was_learned(data, interrupted, tmp_pat
             fastmlp.load(model), arrays["x_test"].reshape(20, 6), arrays["y_test"]
         )
     assert run["test_loss"] == pytest.approx(test.loss, rel=1e-5)
+
+
+def test_a_second_ctrl_c_gives_up_the_report_alone(data, interrupted, tmp_path, monkeypatch):
+    def again(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fastmlp.train, "_report", again)
+    folder, model = tmp_path / "new", tmp_path / "model"
+    options = ("--data", data["images"], *SMALL, "--quiet", "--save", model)
+    done = interrupted(2, *options, "--report", folder)
+    assert done[0] == 130
+    assert f"the model so far is in {model}; there is no report: interrupted again" in done[2]
 
 
 def test_a_run_that_goes_on_reports_all_its_epochs(data, command, interrupted, tmp_path):

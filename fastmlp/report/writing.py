@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.assessment import Classes, Outputs, assess
+from fastmlp.data.rows import Rows
 from fastmlp.machine import cpu, versions
 from fastmlp.report import sections
 from fastmlp.report.folder import check_folder, write_page
@@ -41,7 +42,7 @@ def write(
         Made if it is not there.
     model : MLP
         Of either engine.
-    x_test : array-like or Rows (n_samples, n_features)
+    x_test : array-like, scipy sparse matrix, DataFrame or Rows, (n_samples, n_features)
         What the model is judged by.
     y_test : array-like
         As the loss asks, see `fastmlp.fit`.
@@ -72,14 +73,15 @@ def write(
     ------
     ImportError
         Without matplotlib: ``pip install 'fastmlp[report]'``.
-    ValueError
+    TypeError, ValueError
         If the folder cannot be written into or holds a page that is no report, or an argument does
         not fit the others.
     OSError
         If a file cannot be written.
     """
     check_folder(folder)
-    x = x_test if hasattr(x_test, "shape") else np.asarray(x_test)
+    sparse = hasattr(x_test, "tocsr")
+    x = x_test.tocsr() if sparse else x_test if isinstance(x_test, Rows) else np.asarray(x_test)
     shape = sections.shape_of(model.layers[0], image_shape)
     found = assess(model, x, y_test)
     if summary is None:
