@@ -103,7 +103,7 @@ def check_fits(model: MLP, data: Dataset) -> None:
     if data.n_classes is None:
         if data.n_outputs != n_outputs:
             raise ValueError(
-                f"the model has {n_outputs} outputs, {data.name} has {data.n_outputs} targets"
+                f"the model has {n_outputs} outputs, and {data.name} {data.n_outputs} of a sample"
             )
         return
     if loss.targets != "classes" and not single:

@@ -50,11 +50,8 @@ def report_run(
             f"Trained by {result['ranks']} ranks: the time per phase is that of the first."
         )
     summary = rows_of(result)
-    no_phases = None
     if result["engine"] == "fast":
         summary["SHA-256"] = f"{result['parameter_sha256']} (parameters: the same when repeated)"
-    else:
-        no_phases = f"--engine {result['engine']} has no clocks in its steps"
     return write(
         folder,
         model,
@@ -67,8 +64,19 @@ def report_run(
         settings=result["config"],
         repeat=command,
         notes=notes,
-        no_phases=no_phases,
+        no_phases=_no_phases(result, history),
     )
+
+
+def _no_phases(result: Mapping[str, Any], history: Any) -> str | None:
+    """Why there is no time per phase of such a run; None if there is."""
+    if result["engine"] != "fast":
+        return f"--engine {result['engine']} has no clocks in its steps"
+    if result["config"]["lr"] is None:  # as for --profile
+        return f"an iteration of {result['optimizer']} is no row of equal steps"
+    if result["epochs"] and not any(history.phase_seconds.values()):
+        return "the clocks are read at the end of a run, and this one was interrupted"
+    return None
 
 
 def title_of(data: str, loss: float, accuracy: float | None) -> str:

@@ -209,15 +209,18 @@ def run(config: TrainConfig, ranks: Ranks | None = None) -> int:
 
             test = evaluation_of_ranks(ranks, test, len(data.y_test))
     except KeyboardInterrupt:  # perhaps in the midst of saving
-        train_seconds = time.perf_counter() - start
+        train_seconds = time.perf_counter() - training_begins.at
         _save(model, config)
         left = _what_is_left(config)
         if whole is not None:
             try:
-                history = History(epochs.records)
+                history = History(epochs.records, training_begins.at - start)
                 test = _test(implementation, model, whole, config, threads)
                 result = result_so_far(history, test, train_seconds)
-                note = f"Interrupted after {len(epochs.records)} of {config.epochs} epochs."
+                note = (
+                    f"Interrupted after {len(epochs.records)} of {config.epochs} epochs; the "
+                    "command below is of the whole run."
+                )
                 _report(config, result, model, whole, history, [note])
                 left += f"; the report is in {config.report}"
             except (ArithmeticError, OSError, ValueError) as error:
@@ -461,8 +464,8 @@ def _progress(config: TrainConfig) -> Iterator[list[Callback]]:
 def _leaving_on_ctrl_c(ranks: Ranks | None) -> Iterator[Any]:
     """End the process at once on Ctrl-C, until the callback that this gives hears of training.
 
-    Nothing has been learned by then that could be saved. The callback keeps the number of samples
-    that are trained on. Of several ranks the first does so, with which all end.
+    Nothing has been learned by then that could be saved. The callback keeps the time, and the
+    number of samples that are trained on. Of several ranks the first does so, with which all end.
     """
     with contextlib.ExitStack() as leaving:
         if ranks is None or ranks.rank == 0:
@@ -470,9 +473,10 @@ def _leaving_on_ctrl_c(ranks: Ranks | None) -> Iterator[Any]:
 
         class TrainingBegins(Callback):
             n_samples = 0  # of a rank whose result nobody sees
+            at = time.perf_counter()
 
             def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
-                self.n_samples = n_samples
+                self.n_samples, self.at = n_samples, time.perf_counter()
                 leaving.close()
 
         yield TrainingBegins()

@@ -197,8 +197,8 @@ def test_a_model_that_does_not_fit_the_data_is_one_line(command, trained, tmp_pa
         (two, labels, ["the model has 2 classes, 0 to 1", "has label 2"]),
         (yes, labels, ["the model has 2 classes, 0 to 1", "has label 2"]),
         (number, labels, ["squared_error", "other targets than the labels"]),
-        (three, real, ["the model has 3 outputs", "has 1 targets"]),
-        (pair, real, ["the model has 2 outputs", "has 1 targets"]),
+        (three, real, ["the model has 3 outputs", " 1 of a sample"]),
+        (pair, real, ["the model has 2 outputs", " 1 of a sample"]),
     ):
         refused(command(model, "--data", path), str(path), *words)
 

@@ -167,7 +167,7 @@ def phases(page: Page, history: Any, why_not: str | None) -> None:
     """Time per phase of the training steps."""
     page.heading("Time per phase")
     seconds: Mapping[str, float] = getattr(history, "phase_seconds", {})
-    if not any(seconds.values()):
+    if why_not or not any(seconds.values()):
         page.text(f"Not measured: {why_not or 'no step was timed'}.")
         return
     largest = max(seconds, key=lambda phase: seconds[phase])

@@ -62,7 +62,7 @@ def write(
     notes : sequence of str
         What is to be read first.
     no_phases : str, optional
-        Why no time per phase was measured, if it was not.
+        Why no time per phase is to be shown, if it is not.
 
     Returns
     -------
