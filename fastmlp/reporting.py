@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,18 @@ def report_run(
     model: Any,
     data: Dataset,
     history: Any,
-    notes: Sequence[str] = (),
+    interrupted: bool = False,
 ) -> Path:
     """Write the report of a training run, whose JSON object is ``result``; its page."""
     path = Path(folder) / RUN
     write_atomically(path, f"{json.dumps(result, indent=2, allow_nan=False)}\n".encode())
     command = f"python -m fastmlp.train --config {shlex.quote(str(path))}"
-    notes = list(notes)
+    notes = []
+    if interrupted:
+        notes.append(
+            f"Interrupted after {len(result['epochs'])} of {result['config']['epochs']} epochs; "
+            "the command below is of the whole run."
+        )
     if "resumed_from_epoch" in result:
         notes.append(
             f"Resumed after epoch {result['resumed_from_epoch']}: the times of training and of its "
@@ -50,7 +55,8 @@ def report_run(
             f"Trained by {result['ranks']} ranks: the time per phase is that of the first."
         )
     summary = rows_of(result)
-    if result["engine"] == "fast":
+    # A BLAS adds in an order of its own, and time decides where such a run ends.
+    if result["engine"] == "fast" and result["config"]["max_seconds"] is None and not interrupted:
         summary["SHA-256"] = f"{result['parameter_sha256']} (parameters: the same when repeated)"
     return write(
         folder,
@@ -64,17 +70,17 @@ def report_run(
         settings=result["config"],
         repeat=command,
         notes=notes,
-        no_phases=_no_phases(result, history),
+        no_phases=_no_phases(result, interrupted),
     )
 
 
-def _no_phases(result: Mapping[str, Any], history: Any) -> str | None:
+def _no_phases(result: Mapping[str, Any], interrupted: bool) -> str | None:
     """Why there is no time per phase of such a run; None if there is."""
     if result["engine"] != "fast":
         return f"--engine {result['engine']} has no clocks in its steps"
     if result["config"]["lr"] is None:  # as for --profile
         return f"an iteration of {result['optimizer']} is no row of equal steps"
-    if result["epochs"] and not any(history.phase_seconds.values()):
+    if interrupted:
         return "the clocks are read at the end of a run, and this one was interrupted"
     return None
 

@@ -217,11 +217,7 @@ def run(config: TrainConfig, ranks: Ranks | None = None) -> int:
                 history = History(epochs.records, training_begins.at - start)
                 test = _test(implementation, model, whole, config, threads)
                 result = result_so_far(history, test, train_seconds)
-                note = (
-                    f"Interrupted after {len(epochs.records)} of {config.epochs} epochs; the "
-                    "command below is of the whole run."
-                )
-                _report(config, result, model, whole, history, [note])
+                _report(config, result, model, whole, history, interrupted=True)
                 left += f"; the report is in {config.report}"
             except (ArithmeticError, OSError, ValueError) as error:
                 left += f"; there is no report: {error}"
@@ -423,13 +419,13 @@ def _report(
     model: Any,
     data: Dataset,
     history: Any,
-    notes: Sequence[str] = (),
+    interrupted: bool = False,
 ) -> None:
     """Write the report that was asked for."""
     from fastmlp.reporting import report_run
 
     assert config.report is not None
-    report_run(config.report, result, model, data, history, notes)
+    report_run(config.report, result, model, data, history, interrupted)
 
 
 def _test(implementation: Any, model: Any, data: Dataset, config: TrainConfig, threads: int) -> Any:

@@ -537,6 +537,7 @@ def test_ctrl_c_leaves_the_report_of_what_was_learned(data, interrupted, tmp_pat
     run = json.loads((folder / "run.json").read_text())
     assert len(run["epochs"]) == 1
     assert run["train_seconds"] >= run["epochs"][0]["seconds"]
+    assert run["parameter_sha256"] not in text_of(folder)  # which the whole run would not have
     with np.load(data["images"]) as arrays:
         test = fastmlp.evaluate(
             fastmlp.load(model), arrays["x_test"].reshape(20, 6), arrays["y_test"]
@@ -545,7 +546,7 @@ def test_ctrl_c_leaves_the_report_of_what_was_learned(data, interrupted, tmp_pat
 
 
 def test_a_second_ctrl_c_gives_up_the_report_alone(data, interrupted, tmp_path, monkeypatch):
-    def again(*_):
+    def again(*_, **interrupted):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fastmlp.train, "_report", again)
