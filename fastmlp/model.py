@@ -149,7 +149,7 @@ class MLP:
         self.layers = _check_layers(layers)
         hidden = len(self.layers) - 2
         self.activation, self.activations = per_layer(
-            "activation", activation, hidden, _check_activation
+            "activation", activation, hidden, check_activation
         )
         self.loss = check_loss(loss)
         self.norm, self.norms = per_layer("norm", norm, hidden, _check_norm)
@@ -372,7 +372,8 @@ def per_layer(
     return items, items
 
 
-def _check_activation(name: str, value: Any) -> str:
+def check_activation(name: str, value: Any) -> str:
+    """Give ``value``, which must be one of `ACTIVATIONS`; ValueError if not."""
     return check_choice(name, value, ACTIVATIONS)
 
 
