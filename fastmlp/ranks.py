@@ -122,6 +122,8 @@ class Ranks:
         ------
         RankError
             If the block has failed on another rank, and not on this.
+        KeyboardInterrupt
+            If it was a Ctrl-C there.
         """
         error: BaseException | None = None
         try:
@@ -141,12 +143,15 @@ class Ranks:
             pause = min(2 * pause, LONGEST_PAUSE)
         if not failed[0]:
             return
-        messages = self.all(None if error is None else one_line(error))
+        ctrl_c = isinstance(error, KeyboardInterrupt)
+        ended = self.all(None if error is None else (ctrl_c, one_line(error)))
         self.agreed = True
         if error is not None:
             raise error
-        rank = next(r for r, message in enumerate(messages) if message is not None)
-        raise RankError(f"rank {rank}: {messages[rank]}")
+        rank, (ctrl_c, message) = next((r, end) for r, end in enumerate(ended) if end is not None)
+        if ctrl_c:
+            raise KeyboardInterrupt
+        raise RankError(f"rank {rank}: {message}")
 
     def check_equal(self, values: dict[str, Any]) -> None:
         """ValueError of all ranks if one has another value than rank 0."""

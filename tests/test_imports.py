@@ -94,7 +94,7 @@ ROOMS = {
     # Faces to the outside: each on the training loop, none on another face.
     "fastmlp.checkpoint": ({*TRAINING, "fastmlp.model_file"}, OUTSIDE),
     "fastmlp.export": (TRAINING, {*OUTSIDE, "onnx"}),
-    "fastmlp.report": (TRAINING, {*OUTSIDE, "matplotlib"}),
+    "fastmlp.report": ({*TRAINING, "fastmlp.report"}, {*OUTSIDE, "matplotlib"}),
     "fastmlp.distributed": ({*TRAINING, "fastmlp.exchange", "fastmlp.ranks"}, {"numpy", "mpi4py"}),
     "fastmlp.exchange": (
         {"fastmlp.engine", "fastmlp.inputs", "fastmlp.ranks", "fastmlp.targets"},
@@ -110,6 +110,7 @@ ROOMS = {
         {"numpy"},
     ),
     "fastmlp.result": ({"fastmlp", "fastmlp.config", "fastmlp.history"}, {"numpy"}),
+    "fastmlp.command": ({"fastmlp", "fastmlp.data.errors"}, {"numpy"}),
     "fastmlp.train": ({"fastmlp"}, {*OUTSIDE, "threadpoolctl"}),
     "fastmlp": ({"fastmlp"}, set()),
     "reference.mnist": ({"reference", "fastmlp"}, {"numpy"}),
