@@ -2,9 +2,9 @@
 
 Operator set 17 is the lowest that has LayerNormalization as one operator, and IR version 8 the one
 it came with (ONNX 1.12, 2022): gelu (20) and mish (18), which are operators since, are composed.
-In float64, Elu, Selu and Softplus are composed, too, since onnxruntime has them in float32 alone, and
-LeakyRelu, since attributes are float32: its slope of 0.01 would be 2e-10 off. Erf, in float32 alone
-as well, is taken so, and leaves gelu of a float64 model seven digits.
+Of Elu, Selu, Softplus and Erf onnxruntime has no float64. There the first three are composed, as is
+LeakyRelu, whose slope, an attribute, is a float32: 2e-8 of it wrong. Erf is taken in float32, and
+leaves gelu of a float64 model seven digits.
 """
 
 from __future__ import annotations
