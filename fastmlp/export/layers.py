@@ -80,6 +80,10 @@ def model_from(
             raise ValueError(
                 f"layer {k} has {below.W.shape[1]} outputs, layer {k + 1} {above.W.shape[0]} inputs"
             )
+    arrays = [a for layer in layers for a in (layer.W, layer.b, *layer.norm_arrays.values())]
+    dtypes = sorted({str(array.dtype) for array in arrays})
+    if len(dtypes) > 1:
+        raise ValueError(f"parameters must be of one dtype, not {' and '.join(dtypes)}")
     hidden = layers[:-1]
     model = MLP(
         [layers[0].W.shape[0], *(layer.W.shape[1] for layer in layers)],
@@ -89,13 +93,13 @@ def model_from(
         input_dropout=input_dropout,
         loss=loss,
         init="zeros",
-        dtype=np.result_type(*(layer.W for layer in layers)),
+        dtype=dtypes[0],
         uint8_scale=uint8_scale,
     )
     state: dict[str, NDArray[np.floating]] = {}
     for k, layer in enumerate(layers, start=1):
-        arrays = {"W": layer.W, "b": layer.b, **layer.norm_arrays}
-        state |= {f"{name}{k}": array for name, array in arrays.items()}
+        named = {"W": layer.W, "b": layer.b, **layer.norm_arrays}
+        state |= {f"{name}{k}": array for name, array in named.items()}
     for name, value in state.items():
         if not np.isfinite(value).all():
             raise ValueError(f"{name} holds NaN or infinity")

@@ -165,10 +165,10 @@ def main():
         return 2
     try:
         predicted = predict(np.load(sys.argv[1], allow_pickle=False))
-    except (OSError, TypeError, ValueError, EOFError) as error:
+    except Exception as error:
         print(f"{sys.argv[0]}: error: {error}", file=sys.stderr)
-        return 1 if isinstance(error, OSError) else 2
-    np.savetxt(sys.stdout, predicted, fmt="%.9g")
+        return 2 if isinstance(error, (TypeError, ValueError)) else 1
+    np.savetxt(sys.stdout, predicted, fmt="%.DIGITSg")
     return 0
 
 
@@ -234,7 +234,8 @@ def _script(model: MLP, name: str) -> str:
     shapes = "".join(f'    "{key}": {value.shape},\n' for key, value in state.items())
     content = b"".join(value.astype(kind).tobytes() for value in state.values())
     text = "\n".join(textwrap.wrap(base64.b64encode(content).decode(), BASE64_COLUMNS))
-    parts.append(MAIN.replace("TYPE", kind))
+    digits = {"float32": 9, "float64": 17}[model.dtype.name]  # which give the same number again
+    parts.append(MAIN.replace("TYPE", kind).replace("DIGITS", str(digits)))
     code = "\n".join(part for part in parts if part)
     return (
         f'{code}\nSHAPES = {{\n{shapes}}}\nP = arrays("""\n{text}\n""")\n\n'

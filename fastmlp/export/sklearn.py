@@ -101,10 +101,10 @@ def _fitted(model: MLP, settings: dict[str, Any], classes: ArrayLike | None) -> 
         if model.loss.targets == "binary" and n_outputs > 1:
             if classes is not None:
                 raise ValueError("classes are not of several labels: each is 0 or 1")
-            estimator.partial_fit(X, np.zeros((1, n_outputs), int), range(n_outputs))
+            estimator.partial_fit(X, np.zeros((1, n_outputs), int), classes=range(n_outputs))
         else:
             labels = _check_classes(classes, max(n_outputs, 2))
-            estimator.partial_fit(X, labels[:1], labels)
+            estimator.partial_fit(X, labels[:1], classes=labels)
     # Nothing of that step is left.
     estimator.n_iter_ = estimator.t_ = 0
     estimator.loss_curve_, estimator.best_loss_ = [], np.inf

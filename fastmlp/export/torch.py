@@ -189,8 +189,9 @@ def from_torch(
 
 
 def _modules(model: MLP) -> list[_Module]:
+    layers = layers_of(model)
     modules = [_Module("Dropout", {"p": model.input_dropout}, {})] if model.input_dropout else []
-    for layer in layers_of(model):
+    for layer in layers:
         n_in, n_out = layer.W.shape
         arrays = {"weight": np.ascontiguousarray(layer.W.T), "bias": layer.b}
         modules.append(_Module("Linear", {"in_features": n_in, "out_features": n_out}, arrays))
