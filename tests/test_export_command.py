@@ -1,7 +1,9 @@
 """``python -m fastmlp.export`` writes each form, and refuses in one line before any work."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,6 +13,8 @@ import fastmlp
 from fastmlp.export import from_torch
 from fastmlp.export.__main__ import main
 from tests.export_helpers import assert_same_bits, network, samples
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -33,6 +37,18 @@ def test_the_suffix_says_the_form(folder, capsys):
     command = [sys.executable, "-I", "digits.py", "x.npy"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     assert [int(line) for line in done.stdout.split()] == model.predict(samples(model)).tolist()
+
+
+def test_the_commands_of_the_documentation_do_what_they_say(folder, capsys):
+    page = (ROOT / "docs" / "export.md").read_text()
+    commands = re.findall(r"^    python -m fastmlp\.export (.*)$", page, re.MULTILINE)
+    assert len(commands) == 4
+    network().save("digits.safetensors")
+    for command in commands:
+        arguments = command.split()
+        assert main(arguments) == 0
+        assert (folder / arguments[1]).exists()
+    assert len(capsys.readouterr().out.splitlines()) == 4
 
 
 def test_the_input_of_onnx_may_be_uint8(folder):
@@ -75,8 +91,7 @@ def test_what_is_wrong_is_one_line_and_writes_nothing(folder, capsys, case):
 
 def test_it_runs_as_a_module_and_ctrl_c_is_130(folder, capsys, monkeypatch):
     command = [sys.executable, "-m", "fastmlp.export", "--version"]
-    root = fastmlp.__path__[0].rpartition("/")[0]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert (done.returncode, done.stdout) == (0, f"fastmlp {fastmlp.__version__}\n")
 
     def interrupt(path):
@@ -92,7 +107,6 @@ def test_neither_fastmlp_nor_its_export_imports_what_is_exported_to():
         "import sys, fastmlp, fastmlp.export\n"
         "print([n for n in ('onnx', 'torch', 'sklearn', 'numba') if n in sys.modules])"
     )
-    root = fastmlp.__path__[0].rpartition("/")[0]
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert done.stdout == "[]\n", done.stderr

@@ -1,6 +1,8 @@
 """PyTorch gives what the model gives, and what comes back from there has the same bits."""
 
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from tests.export_helpers import DTYPES, NETWORKS, assert_same_bits, network, sa
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def forward(sequential, x):
@@ -37,6 +41,15 @@ def test_pytorch_gives_the_logits_and_the_way_back_the_same_bits(name, dtype):
     for attribute in ("activation", "norm", "dropout", "input_dropout", "loss"):
         assert getattr(back, attribute) == getattr(model, attribute)
     np.testing.assert_array_equal(back.logits(x), model.logits(x))
+
+
+def test_the_example_of_the_documentation_gives_the_same_model():
+    (example,) = re.findall("```python\n(.*?)```", (ROOT / "docs" / "export.md").read_text(), re.S)
+    model = network("tanh")
+    names = {"model": model, "x": samples(model)}
+    exec(example, names)
+    assert_close(names["logits"].detach().numpy(), model.logits(names["x"]))
+    assert_same_bits(names["again"], model)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
