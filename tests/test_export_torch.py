@@ -131,6 +131,16 @@ def test_what_pytorch_may_leave_out_is_what_changes_nothing():
     assert_close(back.logits(x), forward(made, x))
 
 
+def test_a_module_that_stands_in_two_places_counts_twice():
+    torch.manual_seed(0)
+    relu, square = nn.ReLU(), nn.Linear(6, 6)
+    made = nn.Sequential(square, relu, square, relu, nn.Linear(6, 2)).eval()
+    back = from_torch(made)
+    assert (back.layers, back.activation) == ((6, 6, 6, 2), "relu")
+    x = np.random.default_rng(0).standard_normal((20, 6)).astype(np.float32)
+    assert_close(back.logits(x), forward(made, x))
+
+
 LINEAR = nn.Linear(3, 3)
 REFUSED = {
     "a module": ([LINEAR, nn.Hardtanh(), LINEAR], "module 1 is Hardtanh, which has no counterpart"),
@@ -152,6 +162,7 @@ REFUSED = {
     "softmax": ([LINEAR, nn.Softmax(1)], "module 1 is Softmax, which has no counterpart"),
     "nothing": ([nn.Flatten()], "source has no Linear"),
     "sizes": ([LINEAR, nn.Linear(4, 3)], "layer 1 has 3 outputs, layer 2 4 inputs"),
+    "a flatten of all": ([nn.Flatten(0), LINEAR], "module 0 is Flatten"),
     "a flatten within": ([LINEAR, nn.Flatten(), LINEAR], "module 1 is Flatten"),
     "a class of its own": ([type("Mine", (nn.ReLU,), {})(), LINEAR], "is Mine, which is none of"),
 }
@@ -163,6 +174,20 @@ def test_a_module_without_a_counterpart_is_named(case):
     with pytest.raises(ValueError, match=message) as caught:
         from_torch(nn.Sequential(*modules))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_what_computes_otherwise_than_it_is_called_is_refused():
+    class Residual(nn.Sequential):
+        def forward(self, x):
+            return x + super().forward(x)
+
+    with pytest.raises(ValueError, match="Residual of source has a forward of its own"):
+        from_torch(nn.Sequential(Residual(nn.Linear(3, 3)), nn.Linear(3, 3)))
+    with pytest.raises(ValueError, match="ParametrizedLinear, which is none of"):
+        from_torch(nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 3))))
+    with pytest.raises(ValueError, match="a Linear of source has weight_g, weight_v, unknown"):
+        from_torch(nn.Sequential(nn.utils.weight_norm(nn.Linear(3, 3))))
 
 
 def changed(**changes):

@@ -455,8 +455,9 @@ class Engine:
         """
         self.bound = None
         self.workspace.use(min(threads, self.team.threads))
-        if len(self._in_order) < min(samples.count, KEPT_ORDER):
-            self._in_order = np.arange(min(samples.count, KEPT_ORDER))
+        most = min(samples.count, KEPT_ORDER)
+        if len(self._in_order) < most:
+            self._in_order = np.arange(most)
         try:
             for begin in range(0, samples.count, KEPT_ORDER):
                 part = out[begin : begin + KEPT_ORDER]

@@ -80,7 +80,8 @@ def to_onnx(
         than the 2 GiB of a file.
     """
     layers = layers_of(model)
-    dtype = check_choice("dtype", dtype or model.dtype.name, (model.dtype.name, "uint8"))
+    dtype = model.dtype.name if dtype is None else dtype
+    dtype = check_choice("dtype", dtype, (model.dtype.name, "uint8"))
     size = sum(view.nbytes for view in (*model.weights, *model.biases))
     if size > MOST_BYTES:
         raise ValueError(f"the model has {size} bytes of parameters; ONNX files have below 2 GiB")

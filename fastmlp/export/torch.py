@@ -45,7 +45,9 @@ NORMS = {"layer": "LayerNorm", "batch": "BatchNorm1d"}
 ARRAYS = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
 """Ours and PyTorch's names of a norm's arrays."""
 
-KEY = re.compile(r"(.*\.)?(\d+)\.(weight|bias|running_mean|running_var|num_batches_tracked)")
+KNOWN_ARRAYS = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
+
+KEY = re.compile(rf"(.*\.)?(\d+)\.({'|'.join(sorted(KNOWN_ARRAYS))})")
 """Of a state_dict of an `nn.Sequential`, which may be within another module."""
 
 
@@ -146,7 +148,8 @@ def from_torch(
         a Linear without bias and a norm without weight get those that change nothing. Or the
         state_dict of such a one, or a safetensors file of a state_dict. float32 or float64.
     activation : str or sequence of str, optional
-        As of `MLP`; needed with a state_dict, which does not say it.
+        As of `MLP`; needed with a state_dict, which does not say it. Nor does one say the eps of
+        a norm, which is taken to be 1e-5.
     loss : str or Loss, default "cross_entropy"
         As of `MLP`: what the outputs mean, which PyTorch leaves to whoever calls the network.
     uint8_scale : float, default 1/255
@@ -223,7 +226,7 @@ def _layers(modules: Sequence[_Module]) -> tuple[float, list[Layer]]:
     stage, ending = 0, ""
     for k, module in enumerate(modules):
         kind, settings, arrays = module
-        if kind == "Identity" or (kind == "Flatten" and not layers):
+        if kind == "Identity" or (kind == "Flatten" and not layers and settings == FLATTEN):
             continue
         activation = _activation(k, module)
         stages = {"Linear": 0, "LayerNorm": 1, "BatchNorm1d": 1, "Dropout": 3}
@@ -288,22 +291,29 @@ def _norm(
     return kind, arrays
 
 
-SETTINGS = ("eps", "p", *(name for _, known in ACTIVATIONS.values() for name in known))
+FLATTEN = {"start_dim": 1, "end_dim": -1}
+"""The settings of Flatten that keep samples apart, which are its defaults."""
+
+SETTINGS = ("eps", "p", *FLATTEN, *(name for _, known in ACTIVATIONS.values() for name in known))
 """Attributes of modules that say what they compute."""
 
 
 def _modules_in(source: Any, nn: Any) -> Iterator[_Module]:
     """The modules of an `nn.Sequential`, and of those in it."""
-    for child in source.children():
+    if type(source).forward is not nn.Sequential.forward:
+        raise ValueError(f"{type(source).__name__} of source has a forward of its own")
+    for child in source:  # not children(), which gives one that stands in two places once
         kind = type(child).__name__
         if isinstance(child, nn.Sequential):
             yield from _modules_in(child, nn)
-        elif getattr(nn, kind, None) is not type(child):  # a subclass may compute anything
+            continue
+        if getattr(nn, kind, None) is not type(child):  # a subclass may compute anything
             raise ValueError(f"a module of source is {kind}, which is none of torch.nn")
-        else:
-            settings = {name: getattr(child, name) for name in SETTINGS if hasattr(child, name)}
-            arrays = child.state_dict().items()
-            yield _Module(kind, settings, {name: _array(name, value) for name, value in arrays})
+        settings = {name: getattr(child, name) for name in SETTINGS if hasattr(child, name)}
+        arrays = child.state_dict()
+        if unknown := sorted(set(arrays) - KNOWN_ARRAYS):
+            raise ValueError(f"a {kind} of source has {', '.join(unknown)}, unknown to fastmlp")
+        yield _Module(kind, settings, {name: _array(name, a) for name, a in arrays.items()})
 
 
 def _modules_of(state: Mapping[Any, Any]) -> list[_Module]:
