@@ -35,7 +35,7 @@ CORE = {
     "fastmlp.windows",
 }
 LOOP = {*CORE, "fastmlp.model", "fastmlp.model_file", "fastmlp.arguments"}
-TRAINING = {*LOOP, "fastmlp.evaluation", "fastmlp.run", "fastmlp.training"}
+TRAINING = {*LOOP, "fastmlp.evaluation", "fastmlp.request", "fastmlp.run", "fastmlp.training"}
 ROOMS = {
     "fastmlp.kernels": ({"fastmlp.kernels", "fastmlp.paths"}, {"numpy", "numba", "llvmlite"}),
     "fastmlp.engine": (
@@ -87,7 +87,8 @@ ROOMS = {
     "fastmlp.model_file": ({*PLAIN, "fastmlp.losses", "fastmlp.model"}, {"numpy", "safetensors"}),
     "fastmlp.arguments": (LOOP, {"numpy"}),
     "fastmlp.evaluation": (LOOP, {"numpy"}),
-    "fastmlp.run": (LOOP, {"numpy"}),
+    "fastmlp.request": (LOOP, {"numpy"}),
+    "fastmlp.run": ({*LOOP, "fastmlp.request"}, {"numpy"}),
     # Upwards, at the call: what `comm` asks for.
     "fastmlp.training": ({*TRAINING, "fastmlp.distributed"}, {"numpy"}),
     "fastmlp.progress": ({"fastmlp.callbacks"}, {"rich"}),
