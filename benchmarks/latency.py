@@ -79,30 +79,41 @@ def sides(task: Task) -> tuple[dict[str, Side], str]:
     return made, ""
 
 
-def serve(predict: Predict, rows: list[NDArray[Any]], nanoseconds: NDArray[np.int64]) -> None:
+def serve(
+    predict: Predict,
+    rows: list[NDArray[Any]],
+    nanoseconds: NDArray[np.int64],
+    stopped: threading.Event,
+) -> None:
     """Call ``predict`` once for each item of ``nanoseconds``, with one row after another."""
     clock = time.perf_counter_ns
     for k, x in zip(range(len(nanoseconds)), itertools.cycle(rows), strict=False):
         start = clock()
         predict(x)
         nanoseconds[k] = clock() - start
+        if stopped.is_set():
+            break
 
 
 def measure(side: Side, rows: list[NDArray[Any]], calls: int, threads: int) -> dict[str, float]:
     """Latencies in microseconds, and calls a second, of ``threads`` at once."""
     shares = [calls // threads + (k < calls % threads) for k in range(threads)]
     taken = [np.empty(share, np.int64) for share in shares]
-    barrier = threading.Barrier(threads)
+    barrier, stopped = threading.Barrier(threads), threading.Event()
 
     def work(predict: Predict, nanoseconds: NDArray[np.int64]) -> float:
         barrier.wait()
-        serve(predict, rows, np.empty(WARM_UP, np.int64))
+        serve(predict, rows, np.empty(WARM_UP, np.int64), stopped)
         start = time.perf_counter()
-        serve(predict, rows, nanoseconds)
+        serve(predict, rows, nanoseconds, stopped)
         return len(nanoseconds) / (time.perf_counter() - start)
 
     with ThreadPoolExecutor(threads) as pool:
-        rates = list(pool.map(work, [side() for _ in shares], taken))
+        try:
+            rates = list(pool.map(work, [side() for _ in shares], taken))
+        except BaseException:  # Ctrl-C, say: the pool waits for its threads
+            stopped.set()
+            raise
     microseconds = np.concatenate(taken) / 1e3
     found = np.quantile(microseconds, list(QUANTILES.values()), method="higher")
     figures = {name: float(value) for name, value in zip(QUANTILES, found, strict=True)}
@@ -162,7 +173,7 @@ def main() -> int:
     parser = Parser(prog=PROGRAM, description=__doc__.splitlines()[0])
     parser.add_argument(
         "--calls",
-        type=integer(1, 1_000_000_000),
+        type=integer(1, 100_000_000),
         default=1_000_000,
         metavar="N",
         help="by each side, shared by its threads (default: %(default)s)",

@@ -1,6 +1,7 @@
 """The benchmark of latency: what it counts, and what it refuses."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -13,12 +14,6 @@ from benchmarks import latency
 
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "latency.py"
 FIGURES = ["p50", "p99", "p99.9", "max"]
-
-
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, timeout=600
-    )
 
 
 @pytest.mark.parametrize(("calls", "threads"), [(1, 1), (10, 4), (7, 4)])
@@ -62,7 +57,8 @@ def test_a_side_that_predicts_something_else_is_not_measured():
 
 
 def test_the_command_measures_all_sides_from_one_and_from_four_threads():
-    done = run("--calls", "40", "--json", "-")
+    command = [sys.executable, str(SCRIPT), "--calls", "40", "--json", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["schema"], result["calls"], result["layers"]) == (
@@ -75,9 +71,20 @@ def test_the_command_measures_all_sides_from_one_and_from_four_threads():
     lines = [(line["side"], line["threads"]) for line in result["latencies"]]
     assert lines == [(side, threads) for threads in (1, 4) for side in sides]
     assert all(line[name] > 0 for line in result["latencies"] for name in FIGURES)
-    done = run("--calls", "4")
-    assert done.returncode == 0
-    assert len(done.stdout.splitlines()) == 2 + 8
+    assert len(latency.table(result).splitlines()) == 2 + 8
+
+
+def test_ctrl_c_ends_it_at_once():
+    """A hundred million calls would take many minutes, of each side."""
+    command = [sys.executable, str(SCRIPT), "--calls", "100000000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr.readline() == "fastmlp, threads: 1\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert (process.returncode, out, err) == (130, "", "latency.py: error: interrupted\n")
 
 
 @pytest.mark.parametrize(
@@ -88,8 +95,11 @@ def test_the_command_measures_all_sides_from_one_and_from_four_threads():
         (["more"], "unrecognized arguments"),
     ],
 )
-def test_wrong_usage_is_one_line(arguments, words):
-    done = run(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert words in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_wrong_usage_is_one_line(arguments, words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["latency.py", *arguments])
+    with pytest.raises(SystemExit) as exit:
+        latency.main()
+    out, err = capsys.readouterr()
+    assert (exit.value.code, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
