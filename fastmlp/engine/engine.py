@@ -114,8 +114,8 @@ NO_LIMITS = UpdateLimits()
 NOTHING = np.empty(0, dtype=np.int64)
 
 KEPT_ORDER = 2**17
-"""Most numbers of rows, 1 MB, that prediction keeps from call to call and asks the team for at
-once: otherwise it would allocate 8 bytes for each row, a fifth of ten float32 probabilities."""
+"""Most rows that prediction asks the team for at once. Their numbers, 1 MB at most, are kept from
+call to call: otherwise each would allocate 8 bytes a row, a fifth of ten float32 probabilities."""
 
 PROBED_PRODUCTS = 8_000_000
 """Rows of a batch times parameters below which fewer threads may be faster: 48 MFLOP, 0.1 ms of two
