@@ -7,7 +7,6 @@ given).
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import importlib
@@ -20,17 +19,16 @@ import signal
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from fastmlp import __version__
 from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.callbacks import Callback
 from fastmlp.checkpoint import PATTERN, Checkpoint, load_checkpoint
+from fastmlp.command import DONE, FAILED, INTERRUPTED, USAGE, Command, open_streams, print_result
 from fastmlp.config import TrainConfig
 from fastmlp.data import DataError, Dataset, Rows, load_dataset, load_default_dataset
 from fastmlp.flags import add_flags, from_flags, settings_file, settings_text
@@ -47,26 +45,13 @@ from fastmlp.ranks import RankError, Ranks, abort
 from fastmlp.result import profile_of, profile_table_of, result_of, table_of
 from fastmlp.threads import available_cores, in_another_thread, threads_for
 
-PROGRAM = "fastmlp.train"
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, without the usage text that would push it off the screen."""
-        if message.startswith("unrecognized arguments"):
-            message += f" ({self.prog} --help lists what there is)"
-        self.exit(USAGE, f"{PROGRAM}: error: {_one_line(message)}\n")
+COMMAND = Command("fastmlp.train")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with ``arguments`` (default: those of the process); the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if sys.stderr is None:  # closed by the caller; print would take stdout in its place
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a path need not be of the terminal's encoding
-            stream.reconfigure(errors="backslashreplace")
+    open_streams()
     if "--distributed" not in arguments or not {"--help", "-h", "--version"}.isdisjoint(arguments):
         return _main(arguments)
     from fastmlp.distributed import join
@@ -74,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         ranks = join()
     except (ValueError, ImportError) as error:
-        return _fail(error, USAGE)
+        return COMMAND.fail(error, USAGE)
     return _main_of_rank(arguments, ranks)
 
 
@@ -102,35 +87,26 @@ def _main_of_rank(arguments: Sequence[str], ranks: Ranks) -> int:
 
 def _main(arguments: Sequence[str], ranks: Ranks | None = None) -> int:
     """Parse and run; the exit status, and one line for whatever ends it early."""
-    parser = _Parser(
-        prog=f"python -m {PROGRAM}",
-        usage="%(prog)s [options]",
-        description="Train a multilayer perceptron and evaluate it on the test set. The result "
-        "goes to stdout, progress to stderr.",
-        allow_abbrev=False,
+    parser = COMMAND.parser(
+        "[options]",
+        "Train a multilayer perceptron and evaluate it on the test set. The result goes to stdout, "
+        "progress to stderr.",
     )
     add_flags(parser)
-    parser.add_argument("--version", action="version", version=f"fastmlp {__version__}")
-    try:
-        # Numbers that overflow are said once, by the loss that is not finite.
-        with _plain_warnings(), np.errstate(over="ignore", invalid="ignore"):
-            if ranks is None:
-                return run(from_flags(parser.parse_args(arguments)))
-            parsed: list[TrainConfig] = []
+
+    def train() -> int:
+        if ranks is None:
+            return run(from_flags(parser.parse_args(arguments)))
+        parsed: list[TrainConfig] = []
+        try:
             with ranks.together():
                 if ranks.rank == 0:
                     parsed.append(from_flags(parser.parse_args(arguments)))
             return run(_of_rank(ranks, ranks.first(parsed)[0]), ranks)
-    except RankError as error:  # which the other has taken the status from
-        return _fail(error, FAILED)
-    except BrokenPipeError:  # whoever read the output has left, as ``| head`` does
-        return FAILED
-    except (DataError, OSError, ArithmeticError, MemoryError, ImportError) as error:
-        return _fail(error, FAILED)
-    except ValueError as error:
-        return _fail(error, USAGE)
-    except KeyboardInterrupt:
-        return _interrupted()
+        except RankError as error:  # which the other has taken the status from
+            return COMMAND.fail(error, FAILED)
+
+    return COMMAND.run(train)
 
 
 def _of_rank(ranks: Ranks, config: TrainConfig) -> TrainConfig:
@@ -158,7 +134,7 @@ def run(config: TrainConfig, ranks: Ranks | None = None) -> int:
 
         threads = threads_of_rank(ranks, config.threads)
     elif threads > available_cores() and not config.quiet:
-        _say(f"{threads} threads on {available_cores()} cores take turns, which is slower")
+        COMMAND.say(f"{threads} threads on {available_cores()} cores take turns, which is slower")
 
     with together():
         start = time.perf_counter()
@@ -205,13 +181,13 @@ def run(config: TrainConfig, ranks: Ranks | None = None) -> int:
             test = evaluation_of_ranks(ranks, test, len(data.y_test))
     except KeyboardInterrupt:  # perhaps in the midst of saving
         _save(model, config)
-        return _interrupted(_what_is_left(config))
+        return COMMAND.interrupted(_what_is_left(config))
     except OSError:  # a log that cannot be written: what was learned until then is worth having
         with contextlib.suppress(ArithmeticError, OSError):
             _save(model, config)
         raise
     if stopping is not None and stopping.stopped_epoch is not None and not config.quiet:
-        _say(
+        COMMAND.say(
             f"stopped after epoch {stopping.stopped_epoch}: {stopping.monitor} has been best in "
             f"epoch {stopping.best_epoch}"
         )
@@ -240,7 +216,7 @@ def run(config: TrainConfig, ranks: Ranks | None = None) -> int:
         text = json.dumps(result, indent=2, allow_nan=False)
         if config.json not in (None, "-"):
             write_atomically(Path(config.json), f"{text}\n".encode())
-        _print_result(text if config.json == "-" else table)
+        print_result(text if config.json == "-" else table)
     return DONE
 
 
@@ -340,7 +316,7 @@ def _load(config: TrainConfig) -> Dataset:
     data, reason = load_default_dataset()
     if reason is not None:
         # Said to the quiet, too: it is another data set than the one they asked for.
-        _say(f"MNIST cannot be had, so this trains on {data.name}: {reason}")
+        COMMAND.say(f"MNIST cannot be had, so this trains on {data.name}: {reason}")
     return data
 
 
@@ -352,7 +328,7 @@ def _state(folder: str, model: Any) -> dict[str, Any]:
     try:
         resumed = load_checkpoint(folder)
     except FileNotFoundError:
-        _say(f"{folder} holds the settings of a run and no checkpoint yet: it begins anew")
+        COMMAND.say(f"{folder} holds the settings of a run and no checkpoint yet: it begins anew")
         return {}
     except ValueError as error:  # all are damaged
         raise DataError(f"--resume: {error}") from None
@@ -431,7 +407,7 @@ def _leaving_on_ctrl_c(ranks: Ranks | None) -> Iterator[Any]:
     """
 
     def leave(*_: object) -> None:
-        _fail("interrupted", INTERRUPTED)
+        COMMAND.fail("interrupted", INTERRUPTED)
         os._exit(INTERRUPTED)
 
     class TrainingBegins(Callback):
@@ -489,56 +465,6 @@ def _save(model: Any, config: TrainConfig) -> None:
         save(model, config.save)
     except ValueError as error:  # parameters that are not finite
         raise FloatingPointError(error) from None
-
-
-def _print_result(text: str) -> None:
-    if sys.stdout is None:
-        raise OSError("the result cannot be printed: stdout is closed")
-    try:
-        print(text, flush=True)
-    except OSError:
-        # What is still buffered would fail once more, with a traceback, when Python ends.
-        with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        raise
-
-
-def _say(message: object, kind: str = "") -> None:
-    print(f"{PROGRAM}: {kind}{_one_line(message)}", file=sys.stderr, flush=True)
-
-
-def _fail(error: object, status: int) -> int:
-    if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
-        error = f"{error.filename}: {error.strerror}"
-    with contextlib.suppress(BrokenPipeError):
-        _say(str(error) or type(error).__name__, "error: ")
-    return status
-
-
-def _interrupted(saved: str = "") -> int:
-    # A KeyboardInterrupt that has left the text of an exec, as imports run many, makes CPython end
-    # the process by the signal and not with the status that it returns. The next exec forgets it.
-    exec("")
-    return _fail(f"interrupted{saved}", INTERRUPTED)
-
-
-def _one_line(message: object) -> str:
-    return " ".join(str(message).split())
-
-
-@contextlib.contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """Show a warning as one line, without the place in the source that issued it."""
-
-    def show(message: Warning | str, *place: Any, **more: Any) -> None:
-        _say(message, "warning: ")
-
-    previous = warnings.showwarning
-    warnings.showwarning = show
-    try:
-        yield
-    finally:
-        warnings.showwarning = previous
 
 
 if __name__ == "__main__":

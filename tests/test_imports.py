@@ -94,8 +94,11 @@ ROOMS = {
     "fastmlp.progress": ({"fastmlp.callbacks"}, {"rich"}),
     # Faces to the outside: each on the training loop, none on another face.
     "fastmlp.checkpoint": ({*TRAINING, "fastmlp.model_file"}, OUTSIDE),
-    "fastmlp.export": (TRAINING, {*OUTSIDE, "onnx"}),
-    "fastmlp.report": (TRAINING, {*OUTSIDE, "matplotlib"}),
+    "fastmlp.export.__main__": ({*LOOP, "fastmlp.command", "fastmlp.export"}, set()),
+    "fastmlp.export.onnx": ({"fastmlp"}, {"numpy", "onnx"}),
+    "fastmlp.export.numpy_script": ({"fastmlp"}, set()),
+    "fastmlp.export": ({*LOOP, "fastmlp.export"}, {*OUTSIDE, "torch"}),
+    "fastmlp.report": ({*TRAINING, "fastmlp.report"}, {*OUTSIDE, "matplotlib"}),
     "fastmlp.distributed": ({*TRAINING, "fastmlp.exchange", "fastmlp.ranks"}, {"numpy", "mpi4py"}),
     "fastmlp.exchange": (
         {"fastmlp.engine", "fastmlp.inputs", "fastmlp.ranks", "fastmlp.targets"},
@@ -111,6 +114,7 @@ ROOMS = {
         {"numpy"},
     ),
     "fastmlp.result": ({"fastmlp", "fastmlp.config", "fastmlp.history"}, {"numpy"}),
+    "fastmlp.command": ({"fastmlp", "fastmlp.data.errors"}, {"numpy"}),
     "fastmlp.train": ({"fastmlp"}, {*OUTSIDE, "threadpoolctl"}),
     "fastmlp": ({"fastmlp"}, set()),
     "reference.mnist": ({"reference", "fastmlp"}, {"numpy"}),
