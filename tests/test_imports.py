@@ -98,7 +98,10 @@ ROOMS = {
     "fastmlp.export.onnx": ({"fastmlp"}, {"numpy", "onnx"}),
     "fastmlp.export.numpy_script": ({"fastmlp"}, set()),
     "fastmlp.export": ({*LOOP, "fastmlp.export"}, {*OUTSIDE, "torch"}),
-    "fastmlp.report": ({*TRAINING, "fastmlp.report"}, {*OUTSIDE, "matplotlib"}),
+    "fastmlp.report": (
+        {*TRAINING, "fastmlp.assessment", "fastmlp.machine", "fastmlp.report"},
+        {*OUTSIDE, "matplotlib"},
+    ),
     "fastmlp.distributed": ({*TRAINING, "fastmlp.exchange", "fastmlp.ranks"}, {"numpy", "mpi4py"}),
     "fastmlp.exchange": (
         {"fastmlp.engine", "fastmlp.inputs", "fastmlp.ranks", "fastmlp.targets"},
@@ -113,7 +116,18 @@ ROOMS = {
         {"fastmlp.config", "fastmlp.data", "fastmlp.losses", "fastmlp.splits"},
         {"numpy"},
     ),
-    "fastmlp.result": ({"fastmlp", "fastmlp.config", "fastmlp.history"}, {"numpy"}),
+    "fastmlp.reporting": (
+        {"fastmlp.atomic", "fastmlp.data", "fastmlp.report", "fastmlp.result"},
+        set(),
+    ),
+    "fastmlp.machine": ({"fastmlp"}, {"numpy"}),
+    "fastmlp.result": (
+        {"fastmlp.config", "fastmlp.history", "fastmlp.machine"},
+        {"numpy"},
+    ),
+    "fastmlp.assessment": ({"fastmlp.inputs", "fastmlp.losses"}, {"numpy", "sklearn"}),
+    "fastmlp.evaluate": ({"fastmlp.evaluate_command"}, set()),
+    "fastmlp.evaluate_command": ({"fastmlp"}, set()),
     "fastmlp.command": ({"fastmlp", "fastmlp.data.errors"}, {"numpy"}),
     "fastmlp.train": ({"fastmlp"}, {*OUTSIDE, "threadpoolctl"}),
     "fastmlp": ({"fastmlp"}, set()),

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 WRITTEN = 20
 """Classes up to which the counts are written into the cells, and every class is named."""
 
+LINED = 60
+"""Classes up to which there are lines between the cells: more would leave no room for them."""
+
 
 def draw_confusion(matrix: ArrayLike, names: Sequence[str] | None = None) -> Figure:
     """Rows are the true classes, columns the predicted ones.
@@ -38,7 +41,7 @@ def draw_confusion(matrix: ArrayLike, names: Sequence[str] | None = None) -> Fig
     wrong = np.ma.masked_where((counts == 0) | np.eye(n, dtype=bool), shares)
 
     width = max(WIDTH, 0.37 * min(n, WRITTEN) + 2.1)
-    figure = new_figure(0.92 * width, width)
+    figure = new_figure(0.84 * width, width)
     axes = figure.subplots()
     axes.imshow(np.where(np.eye(n), 0.88, np.nan), cmap="gray", vmin=0, vmax=1)
     worst = float(wrong.max()) if wrong.count() else 0.0
@@ -65,10 +68,11 @@ def draw_confusion(matrix: ArrayLike, names: Sequence[str] | None = None) -> Fig
     turned = 90 if max(map(len, names)) > 3 else 0
     axes.set_xticks(shown, [names[k] for k in shown], rotation=turned)
     axes.set_yticks(shown, [names[k] for k in shown])
-    axes.set_xticks(np.arange(n - 1) + 0.5, minor=True)
-    axes.set_yticks(np.arange(n - 1) + 0.5, minor=True)
-    axes.grid(which="minor", color="0.9", lw=0.6)
-    axes.tick_params(which="minor", length=0)
+    if n <= LINED:
+        axes.set_xticks(np.arange(n - 1) + 0.5, minor=True)
+        axes.set_yticks(np.arange(n - 1) + 0.5, minor=True)
+        axes.grid(which="minor", color="0.9", lw=0.6)
+        axes.tick_params(which="minor", length=0)
     axes.tick_params(labelsize=10)
     axes.set_xlabel("predicted", fontsize=11)
     axes.set_ylabel("true", fontsize=11)

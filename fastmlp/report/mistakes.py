@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 COLUMNS = 5
 
 
-def confident_mistakes(probabilities: ArrayLike, y: ArrayLike, count: int = 20) -> NDArray[np.intp]:
-    """Samples whose most probable class is wrong, the most probable first; of equals the first.
+def confident_mistakes(
+    true: ArrayLike, predicted: ArrayLike, probabilities: ArrayLike, count: int = 20
+) -> NDArray[np.intp]:
+    """Samples that are wrong, the most probable first; of equals the first.
 
     Parameters
     ----------
-    probabilities : array-like (n_samples, n_classes)
-    y : array-like of int (n_samples,)
-        Labels.
+    true, predicted : array-like of int (n_samples,)
+        Classes.
+    probabilities : array-like (n_samples,)
+        Of the predicted classes.
     count : int, default 20
         Samples at most.
 
@@ -32,9 +35,8 @@ def confident_mistakes(probabilities: ArrayLike, y: ArrayLike, count: int = 20) 
     ndarray of intp (n_mistakes,)
         Indices, at most ``count``.
     """
-    shares = np.asarray(probabilities)
-    wrong = np.flatnonzero(shares.argmax(axis=1) != np.asarray(y))
-    order = np.argsort(-shares[wrong].max(axis=1), kind="stable")
+    wrong = np.flatnonzero(np.asarray(true) != np.asarray(predicted))
+    order = np.argsort(-np.asarray(probabilities)[wrong], kind="stable")
     chosen: NDArray[np.intp] = wrong[order[:count]]
     return chosen
 
