@@ -54,5 +54,5 @@ class Recipe:
 
     def error(self):
         """Share of the test samples that are classified wrongly in the end."""
-        self.fit(EPOCHS if len(self.train[0]) > FEW_ROWS else MANY_EPOCHS)
+        self.fit(EPOCHS if self.train[0].shape[0] > FEW_ROWS else MANY_EPOCHS)
         return 1 - fastmlp.evaluate(self.model, *self.test).accuracy
