@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.sides import ROOT, Side
 from benchmarks.task import Task
-from fastmlp.result import _cpu
+from fastmlp.machine import cpu
 from fastmlp.threads import available_cores
 
 PACKAGES = ("fastmlp", "numpy", "numba", "llvmlite", "jax", "torch", "scikit-learn", "onnxruntime")
@@ -42,7 +42,7 @@ def about(threads: int) -> dict[str, Any]:
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": available_cores(),
         "system": platform.platform(),
         "python": platform.python_version(),

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 
 import fastmlp
 from benchmarks.arguments import Parser, fail, integer
-from fastmlp.result import _peak_rss_bytes
+from fastmlp.machine import peak_rss_bytes
 
 PROGRAM = "out_of_core"
 
@@ -35,7 +35,7 @@ def _side(connection: Connection, name: str, folder: str, threads: int) -> None:
         connection.send(len(x))
         while connection.recv():
             history = fastmlp.fit(model, x, data.y_train, epochs=1, threads=threads)
-            connection.send((history.epochs[0].seconds, _peak_rss_bytes()))
+            connection.send((history.epochs[0].seconds, peak_rss_bytes()))
     except (OSError, ValueError, MemoryError) as error:
         connection.send(f"{name}: {error}")
 

@@ -69,29 +69,42 @@ def split(
 ) -> tuple[NDArray[np.int64], Part | None]:
     """Rows to train on, and what to validate with, without weights."""
     rows = np.arange(samples.count)
+    given = given_part(model, validation_data, fraction)
+    if given is not None or not fraction:
+        return rows, given
+    held = held_out(classes_of(model, targets), samples.count, fraction, seed)
+    return rows[~held], part_of(samples, targets, rows[held])
+
+
+def given_part(model: MLP, validation_data: Any, fraction: Any) -> Part | None:
+    """``validation_data``, which excludes a fraction of the samples."""
     fraction = check_number("validation_fraction", fraction, 0, 1)
-    if validation_data is not None:
-        if fraction:
-            raise ValueError("validation_fraction must be 0 where validation_data is given")
-        try:
-            x_val, y_val = validation_data
-        except (TypeError, ValueError):
-            given = shown(validation_data)
-            raise TypeError(f"validation_data must be a pair (x, y), not {given}") from None
-        held_samples, held_targets = labelled(
-            model, x_val, y_val, prefix="validation_data ", in_windows=True
-        )
-        return rows, Part(held_samples, held_targets, np.arange(held_samples.count))
-    if not fraction:
-        return rows, None
-    labels = None
-    if len(targets.labels):
-        labels = targets.labels
-    elif model.loss.targets == "binary" and targets.rows.shape[1] == 1:
-        labels = (targets.rows[:, 0] > 0.5).astype(np.int64)
-    held = held_out(labels, samples.count, fraction, seed)
+    if validation_data is None:
+        return None
+    if fraction:
+        raise ValueError("validation_fraction must be 0 where validation_data is given")
+    try:
+        x_val, y_val = validation_data
+    except (TypeError, ValueError):
+        given = shown(validation_data)
+        raise TypeError(f"validation_data must be a pair (x, y), not {given}") from None
+    samples, targets = labelled(model, x_val, y_val, prefix="validation_data ", in_windows=True)
+    return Part(samples, targets, np.arange(samples.count))
+
+
+def part_of(samples: Samples, targets: Targets, rows: NDArray[np.int64]) -> Part:
+    """``rows`` to validate with, without weights."""
     none = targets.weights[:0]
-    return rows[~held], Part(samples, replace(targets, weights=none, masses=none), rows[held])
+    return Part(samples, replace(targets, weights=none, masses=none), rows)
+
+
+def classes_of(model: MLP, targets: Targets) -> NDArray[np.int64] | None:
+    """The class of each sample (n_samples,); None where each has not one."""
+    if len(targets.labels):
+        return targets.labels
+    if model.loss.targets == "binary" and targets.rows.shape[1] == 1:
+        return (targets.rows[:, 0] > 0.5).astype(np.int64)
+    return None
 
 
 def check_batch_size(batch_size: int | str, n_samples: int) -> int:

@@ -415,6 +415,13 @@ class TrainConfig:
         metavar="DIR",
         recorded=False,
     )
+    distributed: bool = _option(
+        False,
+        "running",
+        "train on the processes that mpiexec or srun has started, each with a share of the samples "
+        "(fastmlp[mpi])",
+        recorded=False,
+    )
     metrics: tuple[str, ...] = _option(
         (),
         "output",

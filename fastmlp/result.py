@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
-import platform
-import sys
 from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastmlp import __version__
 from fastmlp.config import TrainConfig
 from fastmlp.history import plain
+from fastmlp.machine import cpu, peak_rss_bytes, versions
 
 SCHEMA = "fastmlp.train/1"
 
@@ -71,16 +67,21 @@ def result_of(
         "test_loss": test.loss,
         "test_accuracy": test.accuracy,
         "samples_per_second": len(history.epochs) * n_train / seconds if seconds else None,
-        "peak_rss_bytes": _peak_rss_bytes(),
+        "peak_rss_bytes": peak_rss_bytes(),
         "parameter_sha256": parameter_sha256(model),
-        "versions": _versions(),
-        "cpu": _cpu(),
+        "versions": versions(),
+        "cpu": cpu(),
         "config": recorded,
     }
 
 
-def table_of(result: dict[str, Any]) -> str:
+def table_of(result: Mapping[str, Any]) -> str:
     """The lines that a person reads."""
+    return "\n".join(f"{name:>14}  {value}" for name, value in rows_of(result).items())
+
+
+def rows_of(result: Mapping[str, Any]) -> dict[str, str]:
+    """What a person reads, by its name."""
     epochs, config = result["epochs"], result["config"]
     activation, loss = result["activation"], config["loss"]
     rows = {
@@ -117,7 +118,7 @@ def table_of(result: dict[str, Any]) -> str:
         f"{result['train_seconds']:.2f} s training, {result['load_seconds']:.2f} s loading, "
         f"{result['compile_seconds']:.2f} s compiling"
     )
-    return "\n".join(f"{name:>14}  {value}" for name, value in rows.items())
+    return rows
 
 
 def profile_of(
@@ -214,31 +215,3 @@ def _epoch(record: Any) -> dict[str, Any]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _peak_rss_bytes() -> int | None:
-    # Not ru_maxrss on Linux: it begins with the memory of the process that started this one.
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {"fastmlp": __version__, "numpy": np.__version__, "numba": version("numba")}
-
-
-def _cpu() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

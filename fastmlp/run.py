@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fastmlp.arguments import Part, metric_kind
 from fastmlp.augmentation import Augmentation
 from fastmlp.averaging import EMA, SWA, Averaging
-from fastmlp.callbacks import Callback
+from fastmlp.callbacks import Callback, check_needs
 from fastmlp.checks import shown
 from fastmlp.engine.layout import PREDICT_ROWS, parameter_views, state_views
 from fastmlp.history import PHASES, Epoch, History
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 class Run:
     """One call of `fit`: what it was asked for, and how far it is.
 
-    Other faces set ``penalty`` and ``tolerant``, see `Engine`, and override `order_of_epoch`,
-    `most_threads` and `train_loss`.
+    Other faces set ``penalty``, ``tolerant`` and ``ranks``, see `Engine`, and override
+    `order_of_epoch`, `most_threads`, `train_loss` and more.
     """
 
     model: MLP
@@ -68,6 +68,7 @@ class Run:
     penalty: float | None = None
     tolerant: bool = False
     evaluations: int | None = None  # most of L-BFGS
+    ranks: Any = None
 
     def __post_init__(self) -> None:
         self.history = History()
@@ -81,9 +82,21 @@ class Run:
         self.own: NDArray[Any] | None = None  # the parameters, while the model holds their average
 
     @property
+    def own_batch_size(self) -> int:
+        """Rows of a batch that are this process's."""
+        return self.batch_size
+
+    @property
     def steps_per_epoch(self) -> int:
         """The last one of an epoch may be of a smaller batch."""
         return -(-len(self.rows) // self.batch_size)
+
+    def check(self, resume: object) -> None:
+        """Refuse what cannot be done, before anything is changed but the folder of checkpoints."""
+        self.check_combinations()
+        if resume is not None:
+            self.check_resume(resume)
+        check_needs(self.callbacks, self.validation is not None, self.metrics, resume)
 
     def check_combinations(self) -> None:
         """ValueError for settings of which each is allowed, but not together."""
@@ -98,8 +111,7 @@ class Run:
                     f"{name} monitors {monitor}, which {self.model.loss.name} does not have"
                 )
         self._check_window()
-        masses = self.targets.masses
-        if len(masses) and not masses[self.rows].any():
+        if self.weighs_nothing():
             raise ValueError(
                 "sample_weight and class_weight leave no sample that is trained on a weight above "
                 f"0 in {self.model.dtype}"
@@ -127,6 +139,11 @@ class Run:
                 f"averaging starts in epoch {self.averaging.start_epoch}, after the last of "
                 f"{self.epochs}"
             )
+
+    def weighs_nothing(self) -> bool:
+        """Whether all weights of what is trained on are 0."""
+        masses = self.targets.masses
+        return len(masses) > 0 and not masses[self.rows].any()
 
     def _check_window(self) -> None:
         if self.samples.source is None:
@@ -222,7 +239,7 @@ class Run:
             "batch_size": str(self.batch_size),
             "shuffle": self._order(),
             "samples": str(len(self.rows)),
-            "y or the weights": self._digest_of_targets(),
+            "y or the weights": self.digest_of_targets(),
         }
 
     def _order(self) -> str:
@@ -232,7 +249,8 @@ class Run:
             return str(self.shuffle)
         return f"in windows of {self._windows.size} rows from blocks of {source.block}"
 
-    def _digest_of_targets(self) -> str:
+    def digest_of_targets(self) -> str:
+        """Of what is trained on, and its weights."""
         digest = hashlib.sha256(self.rows.data)
         for field in ("labels", "rows", "weights", "masses", "options"):
             digest.update(np.ascontiguousarray(getattr(self.targets, field)).data)
@@ -248,7 +266,7 @@ class Run:
         decay = self.averaging.decay if isinstance(self.averaging, EMA) else None
         self.engine = Engine(
             self.model,
-            max(self.batch_size, min(held, PREDICT_ROWS)),
+            max(self.own_batch_size, min(held, PREDICT_ROWS)),
             threads,
             self.optimizer,
             self.fewer_threads,
@@ -258,6 +276,7 @@ class Run:
             augmentation=self.augmentation,
             penalty=self.penalty,
             tolerant=self.tolerant,
+            ranks=self.ranks,
         )
         self.engine.compile(self.samples, self.targets)
         return self.engine
@@ -338,11 +357,15 @@ class Run:
             if self._had_ended():
                 return
             while self.epoch < self.epochs:
-                for callback in self.callbacks:
-                    callback.on_epoch_begin(self.model, self.epoch + 1)
+                self.begin_epoch()
                 self._share_cores()
                 if self._end_epoch(*self._pass()):
                     break
+
+    def begin_epoch(self) -> None:
+        """Tell the callbacks of the epoch that begins."""
+        for callback in self.callbacks:
+            callback.on_epoch_begin(self.model, self.epoch + 1)
 
     def _share_cores(self) -> None:
         if self.fewer_threads:
@@ -360,9 +383,13 @@ class Run:
 
     def _pass(self) -> tuple[Totals, float, float]:
         """One epoch's steps: its sums, seconds and last learning rate."""
-        from fastmlp.engine.engine import NonFiniteLossError
-
         start = time.perf_counter()
+        rates = self.rates_of_epoch()
+        totals = self.steps(rates)
+        return totals, time.perf_counter() - start, float(rates[-1])
+
+    def rates_of_epoch(self) -> NDArray[np.float64]:
+        """The learning rate of each step of the epoch that begins."""
         first = self.engine.step
         rates = self.schedule.rates(
             self.optimizer.lr,
@@ -371,15 +398,21 @@ class Run:
             self.epochs,
             self.schedule_state,
         )
-        rates = _check_rates(rates, self.steps_per_epoch)
+        return _check_rates(rates, self.steps_per_epoch)
+
+    def steps(self, rates: NDArray[np.float64]) -> Totals:
+        """One epoch's steps; their sums."""
+        from fastmlp.engine.engine import NonFiniteLossError
+
         try:
             done = 0
-            with contextlib.closing(self._windows_of_epoch()) as windows:
+            with contextlib.closing(self.windows_of_epoch()) as windows:
                 for samples, targets, order in windows:
                     assert targets is not None
-                    steps = rates[done : done + -(-len(order) // self.batch_size)]
+                    count = self.samples_in(order)
+                    steps = rates[done : done + -(-count // self.batch_size)]
                     job = samples, targets, order, self.batch_size, steps
-                    totals = self.engine.train(*job, self._watch, resumed=done > 0)
+                    totals = self.engine.train(*job, self._watch, done > 0, count)
                     done += len(steps)
         except NonFiniteLossError as error:
             raise FloatingPointError(
@@ -392,18 +425,22 @@ class Run:
                 f"the parameters became NaN or infinite in the last step of epoch "
                 f"{self.epoch + 1}; {self._remedy()}"
             )
-        return totals, time.perf_counter() - start, float(rates[-1])
+        return totals
 
     def most_threads(self) -> int:
         """Threads that are worth their while, if no other training wants them."""
         return self.engine.team.threads
 
-    def _windows_of_epoch(self) -> Generator[Window]:
+    def windows_of_epoch(self) -> Generator[Window]:
         """The epoch that begins, cut where a batch ends; samples in memory are one window."""
         if self.samples.source is None:
             yield Window(self.samples, self.targets, self.order_of_epoch())
         else:
             yield from self._windows.read((self.seed, self.epoch + 1) if self.shuffle else None)
+
+    def samples_in(self, order: NDArray[np.int64]) -> int:
+        """How many samples a window's steps take, of all processes."""
+        return len(order)
 
     @functools.cached_property
     def _windows(self) -> Windows:
@@ -452,31 +489,49 @@ class Run:
                 rate,
                 measured,
             )
-            self.history.epochs.append(record)
-            self.schedule.epoch_ended(self.schedule_state, record)
-            # Every callback hears of the epoch before any answer counts.
-            stops = [bool(callback.on_epoch_end(self.model, record)) for callback in self.callbacks]
-            for callback in self.callbacks:
-                if hasattr(callback, "on_checkpoint"):
-                    callback.on_checkpoint(self.model, self.state)
+            stopped = self.tell(record)
         if self.max_seconds is not None:
-            stops.append(time.perf_counter() - self.started >= self.max_seconds)
-        self.stopped = any(stops) or self._reaches_target(record)
+            stopped |= time.perf_counter() - self.started >= self.max_seconds
+        self.stopped = stopped or self._reaches_target(record)
         return self.stopped
+
+    def tell(self, record: Epoch) -> bool:
+        """Tell history, schedule and callbacks of an epoch; whether one of these ends training."""
+        self.history.epochs.append(record)
+        self.schedule.epoch_ended(self.schedule_state, record)
+        # Every callback hears of the epoch before any answer counts.
+        stops = [bool(callback.on_epoch_end(self.model, record)) for callback in self.callbacks]
+        for callback in self.callbacks:
+            if hasattr(callback, "on_checkpoint"):
+                callback.on_checkpoint(self.model, self.state)
+        return any(stops)
 
     def _validate(self) -> tuple[Totals | None, dict[str, float]]:
         if self.validation is None:
             return None, {}
-        part = self.validation
-        scores = score(self.engine, *part)
-        if not self.metrics:
-            return scores, {}
+        scores = self.score(self.validation)
+        return scores, self.measured(scores, self.validation) if self.metrics else {}
+
+    def score(self, part: Part) -> Totals:
+        """Sums of loss and hits over the validation data."""
+        return score(self.engine, *part)
+
+    def measured(self, scores: Totals, part: Part) -> dict[str, float]:
+        """The metrics of the validation data."""
+        return self.measure(scores, *self.targets_and_outputs(part))
+
+    def targets_and_outputs(self, part: Part) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Those of the validation data that metrics compare."""
         predicted = np.empty((len(part.rows), self.model.layers[-1]), dtype=self.model.dtype)
         head = "exponential" if self.model.loss.output == "exponential" else "logits"
         outputs(self.engine, part.samples, part.rows, head, predicted)
-        y = (part.targets.labels if len(part.targets.labels) else part.targets.rows)[part.rows]
+        y = part.targets.labels if len(part.targets.labels) else part.targets.rows
+        return y[part.rows], predicted
+
+    def measure(self, scores: Totals, y: NDArray[Any], predicted: NDArray[Any]) -> dict[str, float]:
+        """The metrics of what was predicted."""
         kind = metric_kind(self.model)
-        return scores, {
+        return {
             name: scores.mean_loss if name == "loss" else measure(name, y, predicted, kind)
             for name in self.metrics
         }
@@ -497,6 +552,11 @@ class Run:
             return None
         return self.engine.average if isinstance(self.averaging, EMA) else self.mean
 
+    def end(self) -> None:
+        """Tell the callbacks that training has ended."""
+        for callback in self.callbacks:
+            callback.on_train_end(self.model, self.history)
+
     def finish(self) -> None:
         """Leave the averaged parameters in the model, and the seconds of each phase."""
         if self.passes:
@@ -504,6 +564,10 @@ class Run:
         mean = self._average()
         if mean is not None:
             self.model.parameters[...] = mean
+
+    def gradients(self) -> Totals:
+        """Those of the mean loss of all that is trained on, in the engine's buffer."""
+        return self.engine.gradients_of(self.samples, self.targets, self.rows)
 
     def _minimize(self) -> None:
         """L-BFGS: an iteration stands for an epoch."""
@@ -518,10 +582,9 @@ class Run:
             # An iteration begins with its first trial: after the last one there is none.
             if last["begun"] == self.epoch:
                 last["begun"] += 1
-                for callback in self.callbacks:
-                    callback.on_epoch_begin(self.model, self.epoch + 1)
+                self.begin_epoch()
             self._share_cores()
-            totals[:] = [self.engine.gradients_of(self.samples, self.targets, self.rows)]
+            totals[:] = [self.gradients()]
             # Later on it may be a trial of the line search, which then takes a shorter step.
             if not (self.epoch or self.tolerant or math.isfinite(totals[0].loss)):
                 raise FloatingPointError(

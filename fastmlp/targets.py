@@ -219,11 +219,7 @@ def _check_class_weight(
             )
         if classes is None:
             raise ValueError("class_weight 'balanced' needs one class label for each sample")
-        counts = np.bincount(classes, minlength=n)
-        # n_samples / (n_classes * count), as scikit-learn's.
-        return np.divide(
-            len(classes), n * counts, out=np.zeros(n), where=counts > 0, dtype=np.float64
-        ).astype(dtype)
+        return balanced_weights(np.bincount(classes, minlength=n)).astype(dtype)
     if isinstance(class_weight, Mapping):
         values = np.ones(n)
         for key, value in class_weight.items():
@@ -245,6 +241,14 @@ def _check_class_weight(
     if (values < 0).any():
         raise ValueError(f"class_weight must be 0 or more, not {values.min():g}")
     return values.astype(dtype)
+
+
+def balanced_weights(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """n_samples / (n_classes * count), as scikit-learn's; 0 for a class without samples."""
+    weights: NDArray[np.float64] = np.divide(
+        counts.sum(), len(counts) * counts, out=np.zeros(len(counts)), where=counts > 0
+    )
+    return weights
 
 
 def _number_of(value: object) -> float:

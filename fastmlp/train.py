@@ -7,8 +7,8 @@ given).
 
 from __future__ import annotations
 
-import argparse
 import contextlib
+import dataclasses
 import importlib
 import io
 import itertools
@@ -19,17 +19,16 @@ import signal
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from fastmlp import __version__
 from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.callbacks import Callback
 from fastmlp.checkpoint import PATTERN, Checkpoint, load_checkpoint
+from fastmlp.command import DONE, FAILED, INTERRUPTED, USAGE, Command, open_streams, print_result
 from fastmlp.config import TrainConfig
 from fastmlp.data import DataError, Dataset, Rows, load_dataset, load_default_dataset
 from fastmlp.flags import add_flags, from_flags, settings_file, settings_text
@@ -42,79 +41,124 @@ from fastmlp.prepare import (
     settled,
     split,
 )
+from fastmlp.ranks import RankError, Ranks, abort
 from fastmlp.result import profile_of, profile_table_of, result_of, table_of
 from fastmlp.threads import available_cores, in_another_thread, threads_for
 
-PROGRAM = "fastmlp.train"
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, without the usage text that would push it off the screen."""
-        if message.startswith("unrecognized arguments"):
-            message += f" ({self.prog} --help lists what there is)"
-        self.exit(USAGE, f"{PROGRAM}: error: {_one_line(message)}\n")
+COMMAND = Command("fastmlp.train")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with ``arguments`` (default: those of the process); the exit status."""
-    if sys.stderr is None:  # closed by the caller; print would take stdout in its place
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a path need not be of the terminal's encoding
-            stream.reconfigure(errors="backslashreplace")
-    parser = _Parser(
-        prog=f"python -m {PROGRAM}",
-        usage="%(prog)s [options]",
-        description="Train a multilayer perceptron and evaluate it on the test set. The result "
-        "goes to stdout, progress to stderr.",
-        allow_abbrev=False,
+    arguments = sys.argv[1:] if arguments is None else arguments
+    open_streams()
+    if "--distributed" not in arguments or not {"--help", "-h", "--version"}.isdisjoint(arguments):
+        return _main(arguments)
+    from fastmlp.distributed import join
+
+    try:
+        ranks = join()
+    except (ValueError, ImportError) as error:
+        return COMMAND.fail(error, USAGE)
+    return _main_of_rank(arguments, ranks)
+
+
+def _main_of_rank(arguments: Sequence[str], ranks: Ranks) -> int:
+    """`_main` of one of several processes, of which rank 0 alone speaks; the status of all.
+
+    One that fails where the others do not know says so, and ends all.
+    """
+    said = io.StringIO()
+    with contextlib.ExitStack() as silence:
+        if ranks.rank > 0:
+            silence.enter_context(contextlib.redirect_stdout(said))
+            silence.enter_context(contextlib.redirect_stderr(said))
+        try:
+            status = _main(arguments, ranks)
+        except SystemExit as exit:  # argparse's
+            status = exit.code if isinstance(exit.code, int) else FAILED
+    if status != DONE and not ranks.agreed:
+        last = said.getvalue().splitlines()[-1:]
+        if status != INTERRUPTED:  # Ctrl-C comes to rank 0 as well
+            print(*last, file=sys.stderr, flush=True)
+        abort(status)
+    return max(ranks.all(status))
+
+
+def _main(arguments: Sequence[str], ranks: Ranks | None = None) -> int:
+    """Parse and run; the exit status, and one line for whatever ends it early."""
+    parser = COMMAND.parser(
+        "[options]",
+        "Train a multilayer perceptron and evaluate it on the test set. The result goes to stdout, "
+        "progress to stderr.",
     )
     add_flags(parser)
-    parser.add_argument("--version", action="version", version=f"fastmlp {__version__}")
-    flags = parser.parse_args(arguments)
-    try:
-        # Numbers that overflow are said once, by the loss that is not finite.
-        with _plain_warnings(), np.errstate(over="ignore", invalid="ignore"):
-            return run(from_flags(flags))
-    except BrokenPipeError:  # whoever read the output has left, as ``| head`` does
-        return FAILED
-    except (DataError, OSError, ArithmeticError, MemoryError, ImportError) as error:
-        return _fail(error, FAILED)
-    except ValueError as error:
-        return _fail(error, USAGE)
-    except KeyboardInterrupt:
-        return _interrupted()
+
+    def train() -> int:
+        if ranks is None:
+            return run(from_flags(parser.parse_args(arguments)))
+        parsed: list[TrainConfig] = []
+        try:
+            with ranks.together():
+                if ranks.rank == 0:
+                    parsed.append(from_flags(parser.parse_args(arguments)))
+            return run(_of_rank(ranks, ranks.first(parsed)[0]), ranks)
+        except RankError as error:  # which the other has taken the status from
+            return COMMAND.fail(error, FAILED)
+
+    return COMMAND.run(train)
 
 
-def run(config: TrainConfig) -> int:
-    """Train as ``config`` says and report; the exit status."""
-    _check_engine(config)
-    _check_outputs(config)
-    implementation = _implementation(config)
-    threads = threads_for(config.threads)
-    if threads > available_cores() and not config.quiet:
-        _say(f"{threads} threads on {available_cores()} cores take turns, which is slower")
+def _of_rank(ranks: Ranks, config: TrainConfig) -> TrainConfig:
+    """``config``, without what rank 0 alone reads and writes."""
+    if ranks.rank == 0:
+        return config
+    files = ("save", "json", "log", "tensorboard", "checkpoint", "resume")
+    changes: dict[str, Any] = dict.fromkeys(files) | {"quiet": True}
+    return dataclasses.replace(config, **changes)
 
-    start = time.perf_counter()
-    data = _load(config)
-    config = settled(config, data)
-    train, validation = split(data, config)
-    load_seconds = time.perf_counter() - start
 
-    model = network(implementation, data, config)
-    arguments = fit_arguments(implementation, data, config, len(train[1]))
-    if config.resume is not None:
-        arguments |= _state(config.resume, model)
-    stopping = config.make_early_stopping(implementation)
-    # The first: a checkpoint knows by its place whose memory it holds.
-    callbacks = [stopping] if stopping is not None else []
-    callbacks += _writers(config)
+def run(config: TrainConfig, ranks: Ranks | None = None) -> int:
+    """Train as ``config`` says and report; the exit status.
+
+    ``ranks``: the processes that train together; each runs this.
+    """
+    together = contextlib.nullcontext if ranks is None else ranks.together
+    with together():
+        _check_engine(config)
+        _check_outputs(config)
+        implementation = _implementation(config)
+        threads = threads_for(config.threads)
+    if ranks is not None:
+        from fastmlp.distributed import threads_of_rank
+
+        threads = threads_of_rank(ranks, config.threads)
+    elif threads > available_cores() and not config.quiet:
+        COMMAND.say(f"{threads} threads on {available_cores()} cores take turns, which is slower")
+
+    with together():
+        start = time.perf_counter()
+        data = _load(config)
+        config = settled(config, data)
+        train, validation = split(data, config)
+        load_seconds = time.perf_counter() - start
+
+        model = network(implementation, data, config)
+        n_test = len(data.y_test)
+        arguments = fit_arguments(implementation, data, config, len(train[1]))
+        if config.resume is not None:
+            arguments |= _state(config.resume, model)
+        stopping = config.make_early_stopping(implementation)
+        # The first: a checkpoint knows by its place whose memory it holds.
+        callbacks = [stopping] if stopping is not None else []
+        callbacks += _writers(config)
+        if ranks is not None:
+            arguments["comm"] = ranks
+            data, train, validation = _own(ranks, data, train, validation)
     start = time.perf_counter()
     try:
         with (
-            _leaving_on_ctrl_c() as training_begins,
+            _leaving_on_ctrl_c(ranks) as training_begins,
             _progress(config) as progress,
             _blas_threads(config, threads),
             flags_named(data),
@@ -128,50 +172,82 @@ def run(config: TrainConfig) -> int:
                 threads=config.threads,  # None: as many as the first steps show to be fastest
             )
         train_seconds = time.perf_counter() - start - history.compile_seconds
-        _save(model, config)
-        test = _test(implementation, model, data, config, threads)
+        with together():
+            _save(model, config)
+            test = _test(implementation, model, data, config, threads)
+        if ranks is not None:
+            from fastmlp.distributed import evaluation_of_ranks
+
+            test = evaluation_of_ranks(ranks, test, len(data.y_test))
     except KeyboardInterrupt:  # perhaps in the midst of saving
         _save(model, config)
-        return _interrupted(_what_is_left(config))
+        return COMMAND.interrupted(_what_is_left(config))
     except OSError:  # a log that cannot be written: what was learned until then is worth having
         with contextlib.suppress(ArithmeticError, OSError):
             _save(model, config)
         raise
     if stopping is not None and stopping.stopped_epoch is not None and not config.quiet:
-        _say(
+        COMMAND.say(
             f"stopped after epoch {stopping.stopped_epoch}: {stopping.monitor} has been best in "
             f"epoch {stopping.best_epoch}"
         )
 
-    result = result_of(
-        config,
-        data=data.name,
-        n_train=training_begins.n_samples,
-        n_test=len(data.y_test),
-        model=model,
-        history=history,
-        test=test,
-        threads=threads,
-        load_seconds=load_seconds,
-        train_seconds=train_seconds,
-    )
-    if "resume" in arguments:
-        result["resumed_from_epoch"] = arguments["resume"].epoch
-    table = table_of(result)
-    if config.profile:
-        result["profile"] = profile_of(result, history.phase_seconds, _fma_peak(config))
-        table += f"\n\n{profile_table_of(result, available_cores())}"
-    text = json.dumps(result, indent=2, allow_nan=False)
-    if config.json not in (None, "-"):
-        write_atomically(Path(config.json), f"{text}\n".encode())
-    _print_result(text if config.json == "-" else table)
+    with together():
+        result = result_of(
+            config,
+            data=data.name,
+            n_train=training_begins.n_samples,
+            n_test=n_test,
+            model=model,
+            history=history,
+            test=test,
+            threads=threads,
+            load_seconds=load_seconds,
+            train_seconds=train_seconds,
+        )
+        if ranks is not None:
+            result["ranks"] = ranks.size
+        if "resume" in arguments:
+            result["resumed_from_epoch"] = arguments["resume"].epoch
+        table = table_of(result)
+        if config.profile:
+            result["profile"] = profile_of(result, history.phase_seconds, _fma_peak(config))
+            table += f"\n\n{profile_table_of(result, available_cores())}"
+        text = json.dumps(result, indent=2, allow_nan=False)
+        if config.json not in (None, "-"):
+            write_atomically(Path(config.json), f"{text}\n".encode())
+        print_result(text if config.json == "-" else table)
     return DONE
+
+
+def _own(
+    ranks: Ranks, data: Dataset, train: Any, validation: Any
+) -> tuple[Dataset, tuple[Any, Any], tuple[Any, Any] | None]:
+    """What a rank keeps of the data: a copy of its share of each part."""
+    from fastmlp.distributed import share_of
+
+    for name, part in (("training", train), ("validation", validation)):
+        if part is not None and len(part[1]) < ranks.size:
+            raise ValueError(
+                f"--distributed: {data.name} has {len(part[1])} {name} samples for {ranks.size} "
+                "ranks, each of which needs one"
+            )
+    (x, y), (x_test, y_test) = (
+        [share_of(ranks, array) for array in part] for part in (train, (data.x_test, data.y_test))
+    )
+    if validation is not None:
+        validation = share_of(ranks, validation[0]), share_of(ranks, validation[1])
+    own = dataclasses.replace(data, x_train=x, y_train=y, x_test=x_test, y_test=y_test)
+    return own, (x, y), validation
 
 
 def _check_engine(config: TrainConfig) -> None:
     """Refuse what the reference cannot do, and what has no phases of equal steps to time."""
+    if config.profile and config.distributed:
+        raise ValueError("--profile times one process: leave --distributed out")
     flags = {
         "--profile": config.profile,
+        "--distributed": config.distributed,
         "--resume": config.resume is not None,
         "--checkpoint": config.checkpoint is not None,
     }
@@ -240,7 +316,7 @@ def _load(config: TrainConfig) -> Dataset:
     data, reason = load_default_dataset()
     if reason is not None:
         # Said to the quiet, too: it is another data set than the one they asked for.
-        _say(f"MNIST cannot be had, so this trains on {data.name}: {reason}")
+        COMMAND.say(f"MNIST cannot be had, so this trains on {data.name}: {reason}")
     return data
 
 
@@ -252,7 +328,7 @@ def _state(folder: str, model: Any) -> dict[str, Any]:
     try:
         resumed = load_checkpoint(folder)
     except FileNotFoundError:
-        _say(f"{folder} holds the settings of a run and no checkpoint yet: it begins anew")
+        COMMAND.say(f"{folder} holds the settings of a run and no checkpoint yet: it begins anew")
         return {}
     except ValueError as error:  # all are damaged
         raise DataError(f"--resume: {error}") from None
@@ -294,6 +370,8 @@ def _what_is_left(config: TrainConfig) -> str:
 
 def _test(implementation: Any, model: Any, data: Dataset, config: TrainConfig, threads: int) -> Any:
     """Loss and accuracy on the test set."""
+    if not len(data.y_test):  # of a rank, where there are more ranks than samples
+        return None
     with flags_named(data):
         test = implementation.evaluate(model, data.x_test, data.y_test, threads=threads)
     if not math.isfinite(test.loss):
@@ -319,19 +397,22 @@ def _progress(config: TrainConfig) -> Iterator[list[Callback]]:
 
 
 @contextlib.contextmanager
-def _leaving_on_ctrl_c() -> Iterator[Any]:
+def _leaving_on_ctrl_c(ranks: Ranks | None) -> Iterator[Any]:
     """End the process at once on Ctrl-C, until the callback that this gives hears of training.
 
     Compiling takes seconds and calls Python from inside LLVM, where a KeyboardInterrupt is printed
     and lost, or leaves a kernel half-made. Nothing has been learned by then that could be saved.
-    The callback keeps the number of samples that are trained on.
+    The callback keeps the number of samples that are trained on. Of several ranks the first does
+    so, with which all end.
     """
 
     def leave(*_: object) -> None:
-        _fail("interrupted", INTERRUPTED)
+        COMMAND.fail("interrupted", INTERRUPTED)
         os._exit(INTERRUPTED)
 
     class TrainingBegins(Callback):
+        n_samples = 0  # of a rank whose result nobody sees
+
         def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
             self.n_samples = n_samples
             restore()
@@ -342,7 +423,8 @@ def _leaving_on_ctrl_c() -> Iterator[Any]:
 
     # Another handler is another program's business; only the main thread may set one.
     replaced = (
-        threading.current_thread() is threading.main_thread()
+        (ranks is None or ranks.rank == 0)
+        and threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     )
     if replaced:
@@ -383,56 +465,6 @@ def _save(model: Any, config: TrainConfig) -> None:
         save(model, config.save)
     except ValueError as error:  # parameters that are not finite
         raise FloatingPointError(error) from None
-
-
-def _print_result(text: str) -> None:
-    if sys.stdout is None:
-        raise OSError("the result cannot be printed: stdout is closed")
-    try:
-        print(text, flush=True)
-    except OSError:
-        # What is still buffered would fail once more, with a traceback, when Python ends.
-        with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        raise
-
-
-def _say(message: object, kind: str = "") -> None:
-    print(f"{PROGRAM}: {kind}{_one_line(message)}", file=sys.stderr, flush=True)
-
-
-def _fail(error: object, status: int) -> int:
-    if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
-        error = f"{error.filename}: {error.strerror}"
-    with contextlib.suppress(BrokenPipeError):
-        _say(str(error) or type(error).__name__, "error: ")
-    return status
-
-
-def _interrupted(saved: str = "") -> int:
-    # A KeyboardInterrupt that has left the text of an exec, as imports run many, makes CPython end
-    # the process by the signal and not with the status that it returns. The next exec forgets it.
-    exec("")
-    return _fail(f"interrupted{saved}", INTERRUPTED)
-
-
-def _one_line(message: object) -> str:
-    return " ".join(str(message).split())
-
-
-@contextlib.contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """Show a warning as one line, without the place in the source that issued it."""
-
-    def show(message: Warning | str, *place: Any, **more: Any) -> None:
-        _say(message, "warning: ")
-
-    previous = warnings.showwarning
-    warnings.showwarning = show
-    try:
-        yield
-    finally:
-        warnings.showwarning = previous
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from fastmlp.arguments import (
 )
 from fastmlp.augmentation import Augmentation
 from fastmlp.averaging import Averaging
-from fastmlp.callbacks import Callback, check_callbacks, check_needs
+from fastmlp.callbacks import Callback, check_callbacks
 from fastmlp.checks import check_flag, check_integer, check_number
 from fastmlp.data.rows import Rows
 from fastmlp.history import History
@@ -59,6 +59,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     resume: TrainingState | None = None,
     threads: int | None = None,
+    comm: Any = None,
 ) -> History:
     """Train ``model`` in place by mini-batch gradient descent on its loss.
 
@@ -120,7 +121,8 @@ def fit(
     target_accuracy : float, optional
         Ends with the first epoch whose validation accuracy reaches it.
     callbacks : sequence of Callback
-        Called in turn.
+        Called in turn; with ``comm`` on rank 0 alone, whose parameters and answers are then those
+        of all.
     resume : TrainingState, optional
         Goes on from there (``history.state`` of an earlier call, or of a checkpoint) with the same
         bits as a run that never stopped, given the same samples and arguments. The model's
@@ -130,6 +132,12 @@ def fit(
         1 to 256; more than there are cores is allowed, and slower. Default:
         ``FASTMLP_NUM_THREADS``, or all physical cores that the process may use, or as many of these
         as the first steps show to be fastest. The result is the same bits for any number.
+
+    comm : mpi4py.MPI.Intracomm, optional
+        Train on all its processes, each of which calls this with its share of ``x``, ``y``,
+        ``sample_weight`` and ``validation_data`` and otherwise the same arguments. The result, on
+        all of them, is that of one process with the shares of ranks 0, 1, ... as one data set, to
+        rounding. ``model`` and ``resume`` are rank 0's.
 
     Returns
     -------
@@ -145,42 +153,53 @@ def fit(
         If the loss becomes NaN or infinite; the model keeps the parameters from before that step.
     KeyboardInterrupt
         On Ctrl-C, after the step at hand; the model keeps what it has learned.
+    fastmlp.ranks.RankError
+        With ``comm``, if another rank has refused its arguments, or failed between two steps.
     """
+
+    def make(kind: type[Run], **parts: Any) -> Run:
+        rows, validation = parts["rows"], parts["validation"]
+        limit = None if max_seconds is None else check_number("max_seconds", max_seconds, 0)
+        return kind(
+            model=model,
+            **parts,
+            epochs=check_integer("epochs", epochs, 0),
+            batch_size=check_batch_size(batch_size, len(rows)),
+            optimizer=check_optimizer(optimizer, model),
+            schedule=check_schedule(schedule),
+            seed=check_integer("seed", seed, 0),
+            shuffle=check_flag("shuffle", shuffle),
+            metrics=check_measured(metrics, model, validation is not None),
+            averaging=check_kind("averaging", averaging, Averaging),
+            augmentation=check_kind("augmentation", augmentation, Augmentation),
+            max_seconds=limit,
+            target_accuracy=check_target(target_accuracy, model, validation is not None),
+            callbacks=check_callbacks(callbacks),
+            clip_norm=check_limit("clip_norm", clip_norm, model.dtype),
+            clip_value=check_limit("clip_value", clip_value, model.dtype),
+            max_norm=check_limit("max_norm", max_norm, model.dtype),
+        )
+
+    if comm is not None:
+        from fastmlp.distributed import Given, fit_on_ranks
+
+        data = x, y, sample_weight, class_weight, validation_data, validation_fraction
+        return fit_on_ranks(comm, Given(model, *data, seed), make, resume, threads, complete)
     samples, targets = labelled(model, x, y, sample_weight, in_windows=True)
     seed = check_integer("seed", seed, 0)
     rows, validation = split(model, samples, targets, validation_data, validation_fraction, seed)
     if class_weight is not None:
         weights = sample_weight, class_weight
         targets = labelled(model, x, y, *weights, counted=rows, in_windows=True)[1]
-    run = Run(
-        model=model,
-        samples=samples,
-        targets=targets,
-        rows=rows,
-        validation=validation,
-        epochs=check_integer("epochs", epochs, 0),
-        batch_size=check_batch_size(batch_size, len(rows)),
-        optimizer=check_optimizer(optimizer, model),
-        schedule=check_schedule(schedule),
-        seed=seed,
-        shuffle=check_flag("shuffle", shuffle),
-        metrics=check_measured(metrics, model, validation is not None),
-        averaging=check_kind("averaging", averaging, Averaging),
-        augmentation=check_kind("augmentation", augmentation, Augmentation),
-        max_seconds=None if max_seconds is None else check_number("max_seconds", max_seconds, 0),
-        target_accuracy=check_target(target_accuracy, model, validation is not None),
-        callbacks=check_callbacks(callbacks),
-        clip_norm=check_limit("clip_norm", clip_norm, model.dtype),
-        clip_value=check_limit("clip_value", clip_value, model.dtype),
-        max_norm=check_limit("max_norm", max_norm, model.dtype),
-    )
-    run.check_combinations()
-    if resume is not None:
-        run.check_resume(resume)
+    run = make(Run, samples=samples, targets=targets, rows=rows, validation=validation)
     run.fewer_threads = are_free(threads)
-    threads = threads_for(threads, len(rows) * len(model.parameters))
+    return complete(run, resume, threads_for(threads, len(rows) * len(model.parameters)))
+
+
+def complete(run: Run, resume: TrainingState | None, threads: int) -> History:
+    """Check what ``run`` cannot do, and let it."""
     try:
-        check_needs(run.callbacks, validation is not None, run.metrics, resume)
+        run.check(resume)
         start = time.perf_counter()
         with in_another_thread(lambda: run.compiled(threads)) as engine:
             run.history.compile_seconds = time.perf_counter() - start
@@ -190,8 +209,7 @@ def fit(
                 run.history.state = run.state()
             finally:
                 run.finish()
-        for callback in run.callbacks:
-            callback.on_train_end(model, run.history)
+        run.end()
     finally:
         for callback in run.callbacks:
             if hasattr(callback, "release"):

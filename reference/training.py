@@ -60,6 +60,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     resume: TrainingState | None = None,
     threads: int | None = None,
+    comm: None = None,
 ) -> History:
     """For each batch: dW = ∂(mean loss)/∂W, by which the optimizer updates W, in place.
 
@@ -111,6 +112,8 @@ def fit(
         counted from its own up to `epochs`.
     threads
         For the shared signature; has no effect here.
+    comm
+        For the shared signature; None: this trains in one process.
 
     Raises
     ------
@@ -121,6 +124,10 @@ def fit(
     """
     data = check_data(model, x, y, sample_weight)
     check_threads(threads)
+    if comm is not None:
+        raise ValueError(
+            f"comm must be None: the reference trains in one process, got {shown(comm)}"
+        )
     epochs = check_integer("epochs", epochs, 0)
     seed = check_integer("seed", seed, 0)
     check_boolean("shuffle", shuffle)

@@ -235,16 +235,16 @@ def test_the_next_window_is_read_while_one_is_in_use(tmp_path):
 
 MEASURE = """
 import sys, numpy as np, fastmlp
-from fastmlp.result import _peak_rss_bytes
+from fastmlp.machine import peak_rss_bytes
 name, window = sys.argv[1], int(sys.argv[2])
 y = np.arange(40_000) % 2
 model = fastmlp.MLP([10_000, 2, 2])
 fastmlp.fit(model, np.zeros((200, 10_000), np.uint8), y[:200], epochs=1, threads=2)  # kernels
-before = _peak_rss_bytes()
+before = peak_rss_bytes()
 x = np.load(name, mmap_mode="r") if window == 0 else fastmlp.open_rows(name, window=window)
 fastmlp.fit(model, x, y, epochs=2, batch_size=100, threads=2)
 fastmlp.evaluate(model, x, y)
-print(_peak_rss_bytes() - before)
+print(peak_rss_bytes() - before)
 """
 
 

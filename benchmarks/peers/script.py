@@ -13,7 +13,7 @@ import json
 
 import fastmlp
 from benchmarks.task import Task
-from fastmlp.result import _peak_rss_bytes
+from fastmlp.machine import peak_rss_bytes
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
         trainer.epoch(epoch)
     test = fastmlp.load_dataset("mnist")
     accuracy = trainer.accuracy(test.x_test, test.y_test)
-    print(json.dumps({"test_accuracy": accuracy, "peak_rss_bytes": _peak_rss_bytes()}))
+    print(json.dumps({"test_accuracy": accuracy, "peak_rss_bytes": peak_rss_bytes()}))
 
 
 if __name__ == "__main__":

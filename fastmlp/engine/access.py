@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from fastmlp.engine import layout
 from fastmlp.engine.records import FLOAT64, INT64, LINE_ITEMS, TRACE_ITEMS
 from fastmlp.kernels.compilation import inner
 from fastmlp.kernels.gather import NON_ZEROS
@@ -19,6 +20,9 @@ def share(items, unit, thread, threads):
     begin = unit * (units * thread // threads)
     end = unit * (units * (thread + 1) // threads)
     return min(items, begin), min(items, end)
+
+
+share_of_rank = inner(layout.share_of_rank)
 
 
 @inner

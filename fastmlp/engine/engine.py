@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.engine import extras, records, step
 from fastmlp.engine.cold_start import compile_step
-from fastmlp.engine.layout import BRIEF_PRODUCTS, aligned_zeros
+from fastmlp.engine.layout import BRIEF_PRODUCTS, aligned_zeros, share_of_rank
 from fastmlp.engine.plan import Workspace
 from fastmlp.engine.team import Team
 from fastmlp.kernels import activations, gather, losses
@@ -19,13 +20,14 @@ from fastmlp.kernels.augment import augment, scratch_items, settings_of
 from fastmlp.kernels.calls import (
     address,
     augment_arguments,
+    callback,
     epilogue_arguments,
     gather_arguments,
     head_arguments,
     product_arguments,
 )
 from fastmlp.kernels.product import product
-from fastmlp.kernels.sync import FAILED
+from fastmlp.kernels.sync import ABANDONED, FAILED, HALT
 from fastmlp.kernels.updates import HYPERPARAMETERS, L2, UPDATES, Update
 from fastmlp.threads import available_cores
 
@@ -54,6 +56,17 @@ class UpdateLimits(NamedTuple):
     clip_value: float | None = None
     max_norm: float | None = None
     average_decay: float | None = None
+
+
+class Summation(Protocol):
+    """The processes that share each batch; ``broken`` is set when a sum has failed."""
+
+    rank: int
+    size: int
+    broken: bool
+
+    def sum_items(self, buffer: NDArray[Any]) -> None:
+        """Make an array of each its sum over all, the same bits on all."""
 
 
 class Totals(NamedTuple):
@@ -164,6 +177,9 @@ class Engine:
         the sum of squares of all W, divided by what the samples count; `trace` then has the sum.
     tolerant : bool, default False
         Whether training goes on where a loss is not finite.
+    ranks : Summation, optional
+        The processes with which it trains; each has a share of the rows of each batch. A request
+        to stop that comes to one is a KeyboardInterrupt of all, after the same step.
 
     Attributes
     ----------
@@ -174,6 +190,9 @@ class Engine:
     state, average : ndarray
         The optimiser's, each row of the parameters followed by further planes; the running mean of
         the parameters, if asked for.
+    batch_masses : ndarray of float64 (n_steps,), or empty
+        What each batch of the next `train` or `gradients_of` counts on all ranks, where samples
+        have weights.
     bound : (str, str) or None
         Kind of input and head of the last `bind`, until another job is run.
     """
@@ -192,6 +211,7 @@ class Engine:
         augmentation: Augmentation | None = None,
         penalty: float | None = None,
         tolerant: bool = False,
+        ranks: Summation | None = None,
     ) -> None:
         self.model = model
         self.rows = rows
@@ -227,7 +247,11 @@ class Engine:
             job.state, job.planes = self.state.ctypes.data, update.planes
             job.update = address(update.kernel, epilogue_arguments, model.dtype)
             job.idle_at_zero = update.idle_at_zero
+        self._ranks = ranks
+        self.batch_masses = np.empty(0)
         self._limit(limits)
+        if ranks is not None:
+            self._sum_over(ranks)
         if augmentation is not None:
             self._augment(augmentation, threads)
 
@@ -246,9 +270,9 @@ class Engine:
     def _limit(self, limits: UpdateLimits) -> None:
         """Turn on what ``limits`` asks for."""
         job, settings = self.workspace.job, self.workspace.buffers["settings"]
-        if limits.clip_norm is not None or limits.clip_value is not None:
-            settings[records.CLIP_NORM] = limits.clip_norm or np.inf
-            settings[records.CLIP_VALUE] = limits.clip_value or np.inf
+        settings[records.CLIP_NORM] = limits.clip_norm or np.inf
+        settings[records.CLIP_VALUE] = limits.clip_value or np.inf
+        if limits.clip_norm is not None or limits.clip_value is not None or self._ranks is not None:
             job.apply_whole = self.workspace.extra(extras.apply_whole)
             self._need_gradients()
         if limits.max_norm is not None:
@@ -259,6 +283,27 @@ class Engine:
             settings[records.DECAY] = limits.average_decay
             job.average = self.average.ctypes.data
             job.average_weights = self.workspace.extra(extras.average_weights)
+
+    def _sum_over(self, ranks: Summation) -> None:
+        """Let each step sum its gradients over ``ranks``."""
+        job, dtype = self.workspace.job, self.model.dtype
+        buffers: dict[tuple[int, int], NDArray[Any]] = {}
+
+        def sum_at(place: int, items: int) -> None:
+            if self.team.cells[ABANDONED]:
+                return
+            try:
+                if (place, items) not in buffers:
+                    memory = (ctypes.c_char * (items * dtype.itemsize)).from_address(place)
+                    buffers[place, items] = np.frombuffer(memoryview(memory), dtype)
+                ranks.sum_items(buffers[place, items])
+            except BaseException as error:
+                ranks.broken = True
+                self.team.fail(error)
+                self.team.cells[FAILED] = 1  # what was not summed is no gradient
+
+        job.sum_over_ranks, self._callback = callback(sum_at)
+        job.sum_gradients = self.workspace.extra(extras.sum_gradients)
 
     def __enter__(self) -> Engine:
         return self
@@ -275,24 +320,35 @@ class Engine:
         rates: NDArray[np.float64],
         watch: Watch | None = None,
         resumed: bool = False,
+        count: int | None = None,
     ) -> Totals:
-        """One update by the optimizer for each batch of ``order``.
+        """One update by the optimizer for each batch.
 
         ``rates`` are the learning rates of these steps, or one for all of them. ``resumed``: the
         totals and clocks go on from those of the job before, of another part of the same epoch.
+        ``batch_size`` and ``count``, the number of samples, are those of all ranks; ``order`` is
+        this rank's share of each batch, one after another.
         """
-        if batch_size > self.workspace.chunk_rows:
+        count = len(order) if count is None else count
+        own = self._share(batch_size)
+        if own > self.workspace.chunk_rows:
             self._need_gradients()
-        self.trace = np.zeros((-(-len(order) // batch_size), records.TRACE_ITEMS))
+        self.trace = np.zeros((-(-count // batch_size), records.TRACE_ITEMS))
         self.workspace.use(min(self._preferred, self._most))
         done = 0
-        if self._fewer and batch_size * len(self.model.parameters) < PROBED_PRODUCTS:
-            done = self._choose_threads(samples, targets, order, batch_size, rates, resumed)
-        arguments = samples, targets, order[done:], batch_size
-        rates = rates[done // batch_size :] if len(rates) > 1 else rates
-        self._trace_from(done // batch_size)
+        if self._fewer and own * len(self.model.parameters) < PROBED_PRODUCTS:
+            job = samples, targets, order, batch_size, count
+            done = self._choose_threads(*job, rates, resumed)
+        arguments = samples, targets, order[done * own :], batch_size, count - done * batch_size
+        rates = rates[done:] if len(rates) > 1 else rates
+        self._trace_from(done)
         resumed = resumed or done > 0
         return self._run(records.TRAIN, *arguments, rates=rates, watch=watch, resumed=resumed)
+
+    def _share(self, rows: int) -> int:
+        """How many rows of a batch of so many are this rank's."""
+        ranks = self._ranks
+        return rows if ranks is None else share_of_rank(rows, ranks.rank, ranks.size)[1]
 
     def let_go(self) -> None:
         """Keep no data set alive until the next job."""
@@ -305,8 +361,14 @@ class Engine:
 
     def _trace_from(self, first: int) -> None:
         """The next job's steps are those of `trace` from ``first`` on."""
-        rest = self.trace[first:]
-        self.workspace.job.step_trace, self.workspace.job.n_steps = rest.ctypes.data, len(rest)
+        job, rest = self.workspace.job, self.trace[first:]
+        job.step_trace, job.n_steps = rest.ctypes.data, len(rest)
+        self._weigh_batches(first)
+
+    def _weigh_batches(self, first: int) -> None:
+        """The next job's batches count what `batch_masses` says from ``first`` on."""
+        job, masses = self.workspace.job, self.batch_masses[first:]
+        job.batch_masses, job.n_batch_masses = masses.ctypes.data, len(masses)
 
     def _choose_threads(
         self,
@@ -314,20 +376,21 @@ class Engine:
         targets: Targets,
         order: NDArray[np.int64],
         batch_size: int,
+        count: int,
         rates: NDArray[np.float64],
         resumed: bool,
     ) -> int:
-        """Time the first steps of ``order`` with 1, 2, 4, ... threads; the samples then done.
+        """Time the first steps of ``order`` with 1, 2, 4, ... threads; the steps then done.
 
         The steps are taken as they would have been: their bits do not depend on the threads.
         """
         most = self._most
         candidates = [2**k for k in range(most.bit_length()) if 2**k < most] + [most]
         segments = PROBE_ROUNDS * len(candidates)
-        steps = min(PROBE_STEPS, len(order) // batch_size // (2 * segments))
+        steps = min(PROBE_STEPS, count // batch_size // (2 * segments))
         if len(candidates) < 2 or steps == 0:
             return 0
-        count = steps * batch_size
+        rows = steps * self._share(batch_size)
         self._fewer = False
         ticks: dict[int, list[int]] = {threads: [] for threads in candidates}
         for k in range(segments):
@@ -335,23 +398,31 @@ class Engine:
             self.workspace.use(threads)
             going_on = resumed or k > 0
             before = int(self._clocks[0].sum()) if going_on else 0
-            part = order[k * count : (k + 1) * count]
+            part = order[k * rows : (k + 1) * rows]
             some = rates[k * steps : (k + 1) * steps] if len(rates) > 1 else rates
             self._trace_from(k * steps)
-            of_job = samples, targets, part, batch_size
-            self._run(records.TRAIN, *of_job, rates=some, resumed=going_on)
+            job = samples, targets, part, batch_size, steps * batch_size
+            self._run(records.TRAIN, *job, rates=some, resumed=going_on)
             ticks[threads].append(int(self._clocks[0].sum()) - before)
         self._preferred = min(candidates, key=lambda threads: min(ticks[threads]))
         self.workspace.use(self._preferred)
-        return segments * count
+        return segments * steps
 
     def gradients_of(
-        self, samples: Samples, targets: Targets, order: NDArray[np.int64] | None = None
+        self,
+        samples: Samples,
+        targets: Targets,
+        order: NDArray[np.int64] | None = None,
+        count: int | None = None,
     ) -> Totals:
-        """Gradients of the mean loss over ``order``, or all, into the buffer ``gradients``."""
+        """Gradients of the mean loss over ``order``, or all, into the buffer ``gradients``.
+
+        ``count``: the number of samples of all ranks; the sums are those of this one.
+        """
         self._need_gradients()
+        self._weigh_batches(0)
         self.workspace.use(min(self._preferred, self._most))
-        return self._run(records.GRADIENT, samples, targets, order)
+        return self._run(records.GRADIENT, samples, targets, order, count=count)
 
     def score(
         self,
@@ -390,7 +461,7 @@ class Engine:
     def bind(self, samples: Samples, head: str) -> None:
         """Make ready for `predict_bound` of arrays like that of ``samples``."""
         order = np.arange(self.workspace.chunk_rows)
-        self._prepare(records.PREDICT, samples, None, order, len(order), output=head)
+        self._prepare(records.PREDICT, samples, None, order, len(order), len(order), output=head)
         self._alive = (order,)
         self._asked = ()
         self.workspace.use(1)
@@ -409,7 +480,7 @@ class Engine:
 
     def compile(self, samples: Samples, targets: Targets) -> None:
         """Compile what `train` needs, or load it from the cache, without a step."""
-        self._prepare(records.TRAIN, samples, targets, NOTHING, 1)
+        self._prepare(records.TRAIN, samples, targets, NOTHING, 1, 0)
         self._call(0)
 
     def phase_seconds(self) -> NDArray[np.float64]:
@@ -425,6 +496,7 @@ class Engine:
         targets: Targets | None = None,
         order: NDArray[np.int64] | None = None,
         batch_size: int | None = None,
+        count: int | None = None,
         *,
         rates: NDArray[np.float64] | None = None,
         watch: Watch | None = None,
@@ -437,8 +509,9 @@ class Engine:
         ``resumed``: its totals and clocks go on from those of the job before.
         """
         order = np.arange(samples.count) if order is None else order
-        batch_size = batch_size or max(len(order), 1)
-        self._prepare(mode, samples, targets, order, batch_size, rates, output, out)
+        count = len(order) if count is None else count
+        batch_size = batch_size or max(count, 1)
+        self._prepare(mode, samples, targets, order, batch_size, count, rates, output, out)
         if not resumed:
             self._progress[:] = 0
             self._clocks[:] = 0
@@ -449,7 +522,8 @@ class Engine:
             self._call,
             lambda: watch(self._totals()) if watch else None,
             self.workspace.threads,
-            brief=len(order) * len(self.model.parameters) < BRIEF_PRODUCTS,
+            # Waiting for other ranks may take long, and Python's callback could meet Ctrl-C here.
+            brief=self._ranks is None and len(order) * len(self.model.parameters) < BRIEF_PRODUCTS,
         )
         self._seconds += time.perf_counter() - start
         if self._seconds > CALIBRATION_SECONDS:
@@ -457,6 +531,8 @@ class Engine:
         steps = int(self._progress[records.STEPS])
         if self.team.cells[FAILED]:
             raise NonFiniteLossError(steps)
+        if self._ranks is not None and mode >= records.GRADIENT and self.team.cells[HALT]:
+            raise KeyboardInterrupt
         if mode == records.TRAIN:
             self.step += steps - before
         return self._totals()
@@ -471,6 +547,7 @@ class Engine:
         targets: Targets | None,
         order: NDArray[np.int64],
         batch_size: int,
+        count: int,
         rates: NDArray[np.float64] | None = None,
         output: str = "",
         out: NDArray[Any] | None = None,
@@ -483,11 +560,10 @@ class Engine:
         dtype, job = self.model.dtype, self.workspace.job
         hyper = np.zeros((1, 1, HYPERPARAMETERS), dtype=dtype)
         if mode == records.TRAIN and self.optimizer is not None and rates is not None:
-            count = -(-len(order) // batch_size)
-            steps = self.step + np.arange(1, count + 1)
+            steps = self.step + np.arange(1, -(-count // batch_size) + 1)
             with np.errstate(over="ignore"):  # an infinite rate shows in the loss
                 hyper = self.optimizer.hyperparameters(
-                    steps, np.broadcast_to(rates, count), len(self.model.places)
+                    steps, np.broadcast_to(rates, len(steps)), len(self.model.places)
                 )
                 if self.penalty and targets is not None:
                     batches = masses_of_batches(targets, order, batch_size)
@@ -502,7 +578,10 @@ class Engine:
         # Addresses do not keep what is there alive.
         self._alive = samples, targets, order, out, source
         self._source = source
-        job.mode, job.rows, job.batch_size = mode, len(order), batch_size
+        job.mode, job.rows, job.samples, job.batch_size = mode, len(order), count, batch_size
+        job.rank, job.ranks = 0, 1
+        if self._ranks is not None and mode >= records.GRADIENT:
+            job.rank, job.ranks = self._ranks.rank, self._ranks.size
         job.source, job.n_arrays = source.ctypes.data, len(source)
         job.order = order.ctypes.data
         job.out = 0 if out is None else out.ctypes.data
@@ -548,7 +627,8 @@ class Engine:
 
     def _need_gradients(self) -> None:
         if not len(self.gradients):
-            self.gradients = aligned_zeros(len(self.model.parameters), self.model.dtype)
+            items = len(self.model.parameters) + records.FLAGS
+            self.gradients = aligned_zeros(items, self.model.dtype)
             self.workspace.job.gradients = self.gradients.ctypes.data
 
 

@@ -36,6 +36,9 @@ from fastmlp.engine.access import (
     weights,
 )
 from fastmlp.engine.records import (
+    ANY_FAILED,
+    ANY_STOP,
+    BATCH_ROWS,
     BEGIN,
     CLIP_NORM,
     CLIP_VALUE,
@@ -43,6 +46,7 @@ from fastmlp.engine.records import (
     END,
     FIRST_LAYER,
     FIRST_ROW,
+    FLAGS,
     FLOAT64,
     GRADIENT,
     INPUT_SCALE,
@@ -57,13 +61,13 @@ from fastmlp.engine.records import (
     THREAD,
 )
 from fastmlp.kernels import averages, clipping, norms
-from fastmlp.kernels.calls import call_augment, call_epilogue
+from fastmlp.kernels.calls import call_augment, call_back, call_epilogue
 from fastmlp.kernels.compilation import inner
 from fastmlp.kernels.dropout import draw_mask
 from fastmlp.kernels.gather import NON_ZEROS
 from fastmlp.kernels.masks import mark_row
 from fastmlp.kernels.random import threefry
-from fastmlp.kernels.sync import CELLS, barrier
+from fastmlp.kernels.sync import CELLS, FAILED, HALT, STOP, atomic_load, atomic_store, barrier
 from fastmlp.kernels.tile import TILE_ROWS
 from fastmlp.kernels.views import array, block, matrix, matrix_type
 
@@ -137,6 +141,8 @@ def batch_norm(jobs: Any, layers: Any, T: Any, h: Any, numbers: Any) -> None:
             columns_of(job, p, dtype, p.statistics, 4, left, right),
         )
         meet(job)
+        if job.ranks > 1:
+            pool_statistics(job, p, dtype, numbers)
     out, H = outputs(job, p, dtype, begin, end), beside(job, p, dtype, p.H, begin, end)
     scale, shift = (
         row_below(job.params, p, dtype, SCALE),
@@ -144,6 +150,27 @@ def batch_norm(jobs: Any, layers: Any, T: Any, h: Any, numbers: Any) -> None:
     )
     norms.batch_norm(out, out, H, scale, shift, statistics)
     call_epilogue(p.activation, out, out, beside(job, p, dtype, p.companion, begin, end), h)
+
+
+@inner
+def sum_rows(job, p, first, count):
+    """Sum rows of a layer's statistics over all ranks."""
+    place = job.work + (p.statistics + first * p.out_stride) * job.item_bytes
+    call_back(job.sum_over_ranks, place, (count - 1) * p.out_stride + p.n_out)
+
+
+@inner
+def pool_statistics(job, p, dtype, numbers):
+    """Mean and variance over the batch of all ranks, from those of each; by the first thread."""
+    rows, all_rows = numbers[0, ROWS], numbers[0, BATCH_ROWS]
+    if numbers[0, THREAD] == 0:
+        statistics = statistics_of(job, p, dtype)
+        norms.weigh_mean(statistics, rows)
+        sum_rows(job, p, norms.SUM, 1)
+        norms.weigh_variance(statistics, rows, all_rows)
+        sum_rows(job, p, norms.PRODUCT_SUM, 1)
+        norms.take_pooled(statistics, all_rows)
+    meet(job)
 
 
 def batch_norm_backward(jobs: Any, layers: Any, T: Any, h: Any, numbers: Any) -> None:
@@ -158,16 +185,21 @@ def batch_norm_backward(jobs: Any, layers: Any, T: Any, h: Any, numbers: Any) ->
         columns_of(job, p, dtype, p.statistics, 4, left, right),
     )
     meet(job)
+    if job.ranks > 1:
+        if numbers[0, THREAD] == 0:
+            sum_rows(job, p, norms.SUM, 2)
+        meet(job)
     dN, dZ = beside(job, p, dtype, p.dN, begin, end), errors(job, p, dtype, begin, end)
     H, scale = beside(job, p, dtype, p.H, begin, end), row_below(job.params, p, dtype, SCALE)
-    norms.batch_norm_backward(dN, dZ, H, scale, statistics_of(job, p, dtype), rows)
+    statistics = statistics_of(job, p, dtype)
+    norms.batch_norm_backward(dN, dZ, H, scale, statistics, numbers[0, BATCH_ROWS])
 
 
 def move_statistics(jobs: Any, layers: Any, T: Any, h: Any, numbers: Any) -> None:
     """The running statistics of a layer, by those of the batch; one thread's."""
     job, p, dtype = jobs[0], layers[numbers[0, LAYER_INDEX]], T.dtype
     running = running_statistics(job, p, dtype)
-    norms.move_statistics(running, statistics_of(job, p, dtype), numbers[0, ROWS])
+    norms.move_statistics(running, statistics_of(job, p, dtype), numbers[0, BATCH_ROWS])
 
 
 # Dropout, and images.
@@ -245,6 +277,27 @@ def norm_of_gradients(job, layers, dtype, thread):
     for r in range(first):
         total += squares[r]
     return math.sqrt(total)
+
+
+def sum_gradients(jobs: Any, layers: Any, T: Any, h: Any, numbers: Any) -> None:
+    """The gradients become their sum over all ranks.
+
+    With them the ranks learn whether a loss of one is not finite, and whether one is asked to stop:
+    all leave after the same step, or one would wait for the others for ever.
+    """
+    job, dtype = jobs[0], T.dtype
+    cells = array(job.cells, INT64, CELLS)
+    meet(job)
+    if numbers[0, THREAD] == 0:
+        flags = matrix(job.gradients, dtype, job.param_items, 1, FLAGS, FLAGS, 1)
+        flags[0, ANY_FAILED] = atomic_load(cells, FAILED)
+        flags[0, ANY_STOP] = atomic_load(cells, STOP)
+        call_back(job.sum_over_ranks, job.gradients, job.param_items + FLAGS)
+        if flags[0, ANY_FAILED] != 0:
+            atomic_store(cells, FAILED, 1)
+        if flags[0, ANY_STOP] != 0:
+            atomic_store(cells, HALT, 1)
+    meet(job)
 
 
 def apply_whole(jobs: Any, layers: Any, T: Any, h: Any, numbers: Any) -> None:

@@ -24,6 +24,14 @@ BRIEF_PRODUCTS = 10_000_000
 """Samples times parameters of a job too short to interrupt: 60 MFLOP, 0.3 ms at 200 GFLOP/s."""
 
 
+def share_of_rank(rows: int, rank: int, ranks: int) -> tuple[int, int]:
+    """First and number of those of ``rows`` that are a rank's: as `numpy.array_split` deals them.
+
+    Shares differ by one row at most, and no share of fewer rows is larger than that of more.
+    """
+    return rank * (rows // ranks) + min(rank, rows % ranks), (rows + ranks - 1 - rank) // ranks
+
+
 def row_stride(columns: int, dtype: np.dtype) -> int:
     """Items from one row to the next: whole cache lines, an odd number of them in a wide row.
 

@@ -80,6 +80,7 @@ class Workspace:
         self.jobs = np.zeros(1, dtype=JOB)
         self.job = job = Job(self.jobs)
         job.chunk_rows = self.chunk_rows
+        job.ranks, job.item_bytes = 1, dtype.itemsize
         job.scratch_items = SCRATCH_BYTES // dtype.itemsize
         job.square_rows = hidden
         job.row_words = words

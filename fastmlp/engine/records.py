@@ -29,10 +29,15 @@ FIRST_LAYER on the same of each layer's activations."""
 GATHER, FORWARD, HEAD, BACKWARD, UPDATE, WAIT, PHASES = 0, 1, 2, 3, 4, 5, 8
 """Columns of the job's clocks: ticks that a thread has spent in each phase of the step."""
 
-LAYER_INDEX, BEGIN, END, ROWS, THREAD, FIRST_ROW, STEP, NUMBERS = 0, 1, 2, 3, 4, 5, 6, 8
+LAYER_INDEX, BEGIN, END, ROWS, THREAD, FIRST_ROW, STEP, BATCH_ROWS, NUMBERS = *range(8), 8
 """Items of a thread's line of ``job.numbers``, which tell `extras` what to do: the layer; the rows
 [BEGIN, END) of the chunk that are the thread's, and how many rows the chunk has; the thread; the
-place of its first row in the batch; the number of the step, from 1 on."""
+place of its first row in the batch; the number of the step, from 1 on; the rows of the batch, on
+all ranks."""
+
+ANY_FAILED, ANY_STOP, FLAGS = 0, 1, 2
+"""Items behind the gradients, which ranks sum with them: those whose loss is not finite, and those
+that are asked to stop."""
 
 _LAYER_FIELDS = (
     "n_in",
@@ -73,8 +78,11 @@ LAYER = np.dtype((np.record, [(name, np.int64) for name in _LAYER_FIELDS]))
 _JOB_FIELDS = (
     "mode",
     "threads",
-    "rows",  # of the order, which is cut into batches, and these into chunks
+    "rows",  # of the order, this rank's: its share of each batch, which is cut into chunks
+    "samples",  # of all ranks, which are cut into batches
     "batch_size",
+    "rank",
+    "ranks",
     "chunk_rows",
     # Addresses of buffers of the model's dtype, unless said otherwise.
     "params",  # W_1, b_1, W_2, ...
@@ -108,6 +116,7 @@ _JOB_FIELDS = (
     "shares",  # int64 (threads + 1,): see `access.shares_of`
     "progress",  # float64 (PROGRESS_ITEMS,)
     "step_trace",  # float64 (n_steps, TRACE_ITEMS)
+    "batch_masses",  # float64 (n_batch_masses,): what each batch counts, on all ranks
     "clocks",  # int64 (threads, PHASES)
     # Sizes of these.
     "planes",
@@ -119,6 +128,7 @@ _JOB_FIELDS = (
     "score_stride",
     "option_stride",
     "param_items",
+    "item_bytes",
     "augment_columns",
     "augment_items",
     "n_steps",
@@ -127,6 +137,7 @@ _JOB_FIELDS = (
     "n_targets",
     "n_weights",
     "n_masses",
+    "n_batch_masses",
     "groups",  # rows of hyperparameters to a step
     "input_mask",  # place of dropout's mask of X in ``work``
     "tolerant",  # whether losses may be NaN or infinite
@@ -144,10 +155,12 @@ _JOB_FIELDS = (
     "store",
     "times",
     "augment",
+    "sum_over_ranks",  # a callback: (address, items) of the model's dtype
     # Extras, 0 for none; see `extras`.
     "change_images",
     "drop_inputs",
     "drop",
+    "sum_gradients",
     "apply_whole",
     "constrain",
     "average_weights",

@@ -8,6 +8,9 @@ A batch larger than the workspace is cut into chunks of rows. dW of one chunk st
 chunk before left in the gradient buffer, which is one and the same chain of sums (see `tile`): the
 cut changes no bit either.
 
+Several processes, the ranks, may share each batch: see `share_of_rank`. Their gradients are then
+summed before the update, which each applies to all of its own copy of the parameters.
+
 What not every network has is in `extras`. ``job`` is a record of `records.JOB`, ``layers`` are
 records of `records.LAYER`; ``p`` is one of them.
 """
@@ -35,6 +38,7 @@ from fastmlp.engine.access import (
     rows_of_weights,
     scores_of,
     share,
+    share_of_rank,
     shares_of,
     state_of,
     trace_of,
@@ -42,6 +46,7 @@ from fastmlp.engine.access import (
 )
 from fastmlp.engine.records import (
     BACKWARD,
+    BATCH_ROWS,
     BEGIN,
     END,
     FIRST_ROW,
@@ -292,6 +297,10 @@ def update(jobs, layers, T, h, rows, thread, continued, final, numbers):
             if p.end_batch and job.mode == TRAIN:
                 numbers[0, LAYER_INDEX] = l
                 call_extra(p.end_batch, jobs, layers, T, h, numbers)
+    if final and job.sum_gradients:
+        call_extra(job.sum_gradients, jobs, layers, T, h, numbers)
+        if atomic_load(array(job.cells, INT64, CELLS), FAILED):
+            return
     if final and job.mode == TRAIN:
         if job.apply_whole:
             call_extra(job.apply_whole, jobs, layers, T, h, numbers)
@@ -324,6 +333,16 @@ def mass_of(job, dtype, first, rows):
     for r in range(first, first + rows):
         total += masses[order[r]]
     return total
+
+
+@inner
+def mass_of_batch(job, dtype, step, first, rows, batch_rows):
+    """What a batch counts in a mean: ``batch_rows`` of all ranks, ``rows`` of this one."""
+    if job.n_masses == 0:
+        return float(batch_rows)
+    if job.n_batch_masses:
+        return array(job.batch_masses, FLOAT64, job.n_batch_masses)[step]
+    return mass_of(job, dtype, first, rows)
 
 
 @inner
@@ -373,22 +392,26 @@ def run_batches(jobs, layers, hyper, thread):
     numbers = matrix(job.numbers, INT64, thread * NUMBERS, 1, NUMBERS, NUMBERS, 1)
     groups = job.groups
     now = ticks()
-    for batch in range(0, job.rows, job.batch_size):
-        batch_rows = min(job.batch_size, job.rows - batch)
-        step = batch // job.batch_size
+    _, most_rows = share_of_rank(job.batch_size, job.rank, job.ranks)
+    together = job.sum_gradients and job.mode >= GRADIENT  # no rank leaves a step alone
+    for step in range((job.samples + job.batch_size - 1) // job.batch_size):
+        all_rows = min(job.batch_size, job.samples - step * job.batch_size)
+        offset, batch_rows = share_of_rank(all_rows, job.rank, job.ranks)
+        batch = step * most_rows
         h = block(hyper, min(step, len(hyper) // groups - 1) * groups, 0, groups, hyper.shape[1])
         numbers[0, STEP], numbers[0, THREAD] = step + job.first_step, thread
-        mass = mass_of(job, dtype, batch, batch_rows)
+        numbers[0, BATCH_ROWS] = all_rows
+        mass = mass_of_batch(job, dtype, step, batch, batch_rows, all_rows)
         gradient_scale = 1.0 / mass if mass != 0 else 0.0
-        for chunk in range(0, batch_rows, job.chunk_rows):
+        for chunk in range(0, max(batch_rows, 1), job.chunk_rows):  # without rows: to meet others
             rows = min(job.chunk_rows, batch_rows - chunk)
             final = chunk + rows == batch_rows
             begin, end = share(rows, TILE_ROWS, thread, job.threads)
-            if thread == 0 and job.threads > 1 and batch == job.batch_size and chunk == 0:
-                balance(job, layers, min(job.batch_size, job.chunk_rows))
+            if thread == 0 and job.threads > 1 and step == 1 and chunk == 0:
+                balance(job, layers, min(most_rows, job.chunk_rows))
             first = batch + chunk
             numbers[0, BEGIN], numbers[0, END], numbers[0, ROWS] = begin, end, rows
-            numbers[0, FIRST_ROW] = chunk + begin
+            numbers[0, FIRST_ROW] = offset + chunk + begin
             if end > begin:
                 take(job, layers, T, first, begin, end, thread)
                 if job.change_images and job.mode == TRAIN:
@@ -408,13 +431,16 @@ def run_batches(jobs, layers, hyper, thread):
                         atomic_store(cells, FAILED, 1)
             barrier(cells, job.threads)
             now = lap(clocks, WAIT, now)
-            if atomic_load(cells, FAILED):
+            if atomic_load(cells, FAILED) and not together:
                 return
             if job.mode >= GRADIENT:
                 update(jobs, layers, T, h, rows, thread, chunk > 0, final, numbers)
                 now = lap(clocks, UPDATE, now)
+                if final and atomic_load(cells, FAILED):
+                    return
             if thread == 0:
-                atomic_store(cells, HALT, atomic_load(cells, STOP))
+                if not together:
+                    atomic_store(cells, HALT, atomic_load(cells, STOP))
                 if job.mode >= SCORE:
                     record(job, dtype, step, first, rows, final)
             barrier(cells, job.threads)
@@ -447,7 +473,7 @@ def predict(jobs, layers, hyper, source, x, out):
     """
     source[0, 0], source[0, 1] = x.ctypes.data, x.size
     job = jobs[0]
-    job.rows, job.batch_size = x.shape[0], x.shape[0]
+    job.rows = job.samples = job.batch_size = x.shape[0]
     job.out = out.ctypes.data
     cells = array(job.cells, INT64, CELLS)
     run(jobs, layers, hyper, 0)

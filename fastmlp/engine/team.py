@@ -80,8 +80,7 @@ class Team:
             try:
                 self._task(thread)
             except BaseException as error:
-                self._error = error
-                self._abandon()
+                self.fail(error)
             self._ended.release()
 
     def run(
@@ -130,6 +129,11 @@ class Team:
         failure = interruption or self._error
         if failure is not None:
             raise failure
+
+    def fail(self, error: BaseException) -> None:
+        """Let `run` raise ``error`` when the threads, which this ends, have come back."""
+        self._error = error
+        self._abandon()
 
     def _abandon(self) -> None:
         """Let no thread wait at a barrier any more."""

@@ -8,12 +8,14 @@ once for each place that multiplies.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -22,6 +24,8 @@ from fastmlp.kernels.simd import JIT
 from fastmlp.kernels.views import matrix_type
 
 Kernel = Callable[..., None]
+
+C_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)
 
 _PYTHON_KERNELS: list[Kernel] = []
 
@@ -75,6 +79,18 @@ def address(kernel: Kernel, family: Callable[..., tuple[types.Type, ...]], dtype
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
 
 
+def callback(function: Callable[[int, int], None]) -> tuple[int, object]:
+    """Address of a Python function of two integers for `call_back`, and what keeps it alive.
+
+    Called without the GIL, it takes it. It must not raise.
+    """
+    if not JIT:
+        _PYTHON_KERNELS.append(function)
+        return len(_PYTHON_KERNELS) - 1, function
+    made = C_CALLBACK(function)
+    return ctypes.cast(made, ctypes.c_void_p).value or 0, made
+
+
 def _call(typingctx: Any, where: Any, arguments: tuple[types.Type, ...]) -> Any:
     def codegen(context, builder, sig, args):
         function_type = context.call_conv.get_function_type(types.none, arguments)
@@ -111,6 +127,16 @@ def _call_augment(typingctx, where, X, settings, key0, key1, first, scratch):
     return _call(typingctx, where, augment_arguments(X.dtype))
 
 
+def _call_back(typingctx, where, first, second):
+    def codegen(context, builder, sig, args):
+        integer = context.get_value_type(types.int64)
+        kind = ir.FunctionType(ir.VoidType(), [integer, integer])
+        builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
 def _python_call(where: int, *arguments: Any) -> None:
     _PYTHON_KERNELS[where](*arguments)
 
@@ -121,3 +147,5 @@ call_head: Any = intrinsic(_call_head) if JIT else _python_call
 call_gather: Any = intrinsic(_call_gather) if JIT else _python_call
 call_extra: Any = intrinsic(_call_extra) if JIT else _python_call
 call_augment: Any = intrinsic(_call_augment) if JIT else _python_call
+call_back: Any = intrinsic(_call_back) if JIT else _python_call
+"""``call_back(where, first, second)``: the Python function of `callback`, with two integers."""

@@ -83,12 +83,13 @@ def draw_mask(K, key0, key1, first_row, threshold, kept):
     """K = ``kept`` where an item is kept, else 0 (Srivastava et al., 2014; inverted).
 
     Item (r, j) has the half ``row % 2`` of the words of the counter (row // 2, j), row being
-    first_row + r. ``first_row`` is even.
+    first_row + r.
     """
-    for r in range(0, K.shape[0], 2):
+    for r in range(-(first_row % 2), K.shape[0], 2):
         row = (first_row + r) // 2
         for j in range(0, K.shape[1], lanes(K)):
             first, second = coins(K, key0, key1, row, j, threshold)
-            store(K, r, j, first * kept)
+            if r >= 0:
+                store(K, r, j, first * kept)
             if r + 1 < K.shape[0]:
                 store(K, r + 1, j, second * kept)

@@ -17,7 +17,8 @@ MOMENTUM = 0.1
 """Of the new batch in the running statistics (PyTorch's default)."""
 
 SUM, PRODUCT_SUM = 2, 3
-"""Rows of the statistics, after mean and variance: sums of dN and of dN H over the batch."""
+"""Rows of the statistics, after mean and variance: sums of dN and of dN H over the batch; forward,
+what ranks sum to pool theirs."""
 
 
 @inner
@@ -64,20 +65,47 @@ def batch_statistics(Z, statistics):
     """Mean and (biased) variance of each column.
 
     The mean is taken first: a sum of squares less the square of the sum would lose all digits where
-    the mean is large.
+    the mean is large. Both are 0 without rows.
     """
     rows = Z.shape[0]
+    count = max(rows, 1)
     for j in range(0, Z.shape[1], lanes(Z)):
         total = full(Z, 0)
         for r in range(rows):
             total = total + load(Z, r, j)
-        mean = total / rows
+        mean = total / count
         total = full(Z, 0)
         for r in range(rows):
             d = load(Z, r, j) - mean
             total = total + d * d
         store(statistics, 0, j, mean)
-        store(statistics, 1, j, total / rows)
+        store(statistics, 1, j, total / count)
+
+
+@inner
+def weigh_mean(statistics, rows):
+    """SUM = n_r mean_r; summed over ranks and divided by n it is the mean of all."""
+    for j in range(0, statistics.shape[1], lanes(statistics)):
+        store(statistics, SUM, j, load(statistics, 0, j) * rows)
+
+
+@inner
+def weigh_variance(statistics, rows, all_rows):
+    """PRODUCT_SUM = n_r (variance_r + (mean_r - mean)²), which makes the variance in the same way.
+
+    (Chan et al., Updating formulae and a pairwise algorithm for computing sample variances, 1979.)
+    """
+    for j in range(0, statistics.shape[1], lanes(statistics)):
+        d = load(statistics, 0, j) - load(statistics, SUM, j) / all_rows
+        store(statistics, PRODUCT_SUM, j, (load(statistics, 1, j) + d * d) * rows)
+
+
+@inner
+def take_pooled(statistics, all_rows):
+    """Mean and variance of all ranks, from the sums."""
+    for j in range(0, statistics.shape[1], lanes(statistics)):
+        store(statistics, 0, j, load(statistics, SUM, j) / all_rows)
+        store(statistics, 1, j, load(statistics, PRODUCT_SUM, j) / all_rows)
 
 
 @inner

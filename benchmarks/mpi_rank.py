@@ -1,0 +1,75 @@
+"""For mpiexec, by `benchmarks.mpi_scaling`: times of steps and of sums; rank 0 prints them as JSON.
+
+A step is that of `fit(comm=...)` with one thread a rank, on numbers without zeros; of one rank also
+that of `fit` without ``comm``, whose update is the epilogue of dW.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+import fastmlp
+
+COMM = MPI.COMM_WORLD
+EPOCHS = 5
+"""The first is not counted; the least time of the others is what no other program was part of."""
+
+
+def step_seconds(layers: list[int], batch_size: int, steps: int, alone: bool) -> float:
+    """Seconds of a step."""
+    rng = np.random.default_rng(COMM.rank)
+    rows = batch_size * steps // COMM.size
+    x = rng.standard_normal((rows, layers[0])).astype(np.float32)
+    y = rng.integers(0, layers[-1], rows)
+    model = fastmlp.MLP(layers, seed=0)
+    options: dict[str, Any] = {} if alone else {"comm": COMM}
+    # Not shuffled: the rows are dealt once, and the exchange is a part of the model of its own.
+    history = fastmlp.fit(
+        *(model, x, y),
+        epochs=EPOCHS,
+        batch_size=batch_size,
+        optimizer=fastmlp.SGD(lr=1e-3),
+        shuffle=False,
+        threads=1,
+        **options,
+    )
+    return min(epoch.seconds for epoch in history.epochs[1:]) / steps
+
+
+def sum_seconds(items: int) -> float:
+    """Seconds of an in-place sum of float32 over the ranks: the median of rounds."""
+    buffer = np.zeros(items, dtype=np.float32)
+    repeats = int(min(200, max(5, 2e7 // items)))
+    rounds = []
+    for _ in range(7):
+        COMM.Barrier()
+        start = time.perf_counter()
+        for _ in range(repeats):
+            COMM.Allreduce(MPI.IN_PLACE, buffer)
+        rounds.append((time.perf_counter() - start) / repeats)
+    return float(np.median(rounds))
+
+
+def main() -> None:
+    asked = json.loads(sys.argv[1])
+    answer: dict[str, Any] = {"steps": [], "sums": []}
+    for layers, batch_size, steps in asked["steps"]:
+        cell = {"layers": layers, "batch_size": batch_size}
+        cell["seconds"] = step_seconds(layers, batch_size, steps, alone=False)
+        if COMM.size == 1:
+            cell["alone"] = step_seconds(layers, batch_size, steps, alone=True)
+        answer["steps"].append(cell)
+    for items in asked["sums"]:
+        answer["sums"].append({"bytes": 4 * items, "seconds": sum_seconds(items)})
+    if COMM.rank == 0:
+        print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()
