@@ -41,10 +41,15 @@ class ImageFormat:
 
     def row(self, ink: NDArray[np.floating]) -> NDArray[Any]:
         """Ink from 0 to 1, (side, side), as a network's input: (1, side * side) of ``dtype``."""
-        published = np.rint(ink * self.levels).reshape(1, -1)
-        if self.dtype == np.uint8:
-            return published.astype(np.uint8)
-        return (published / self.levels).astype(self.dtype)
+        return self.scaled(np.rint(ink * self.levels).reshape(1, -1))
+
+    def are_pixels(self, values: NDArray[np.floating]) -> bool:
+        """Whether all are as in the published files: whole numbers from 0 to ``levels``."""
+        return bool(((values >= 0) & (values <= self.levels) & (values == np.rint(values))).all())
+
+    def scaled(self, pixels: NDArray[np.floating]) -> NDArray[Any]:
+        """Published pixels as a network takes them, of ``dtype``."""
+        return (pixels if self.dtype == np.uint8 else pixels / self.levels).astype(self.dtype)
 
 
 FORMATS = (

@@ -21,6 +21,9 @@ UNEVEN = 2.5
 LEAST_CONTRAST = 16
 """Of 255. Less between the lightest and the darkest pixel is noise of a camera."""
 
+AREA = 4
+"""``PIL.Image.Resampling.BOX``: a pixel is the mean of what it covers."""
+
 WORKED_SIDE = 512
 """Larger images are made smaller first, by whole factors: it takes their noise away."""
 
@@ -76,8 +79,8 @@ def prepare(
     light_ground = bool(np.median(border(pixels)) > (darkest + lightest) / 2)
     steps += ", dark on light: inverted" if light_ground else ", light on dark:"
     if pixels.shape == (known.side, known.side) and not anew:
-        ink = (255 - pixels if light_ground else pixels) / np.float32(255)
-        return Prepared(known.row(ink), f"{steps}{'' if light_ground else ' taken as it is'}")
+        whole = (255 - pixels if light_ground else pixels) / np.float32(255)
+        return Prepared(known.row(whole), f"{steps}{'' if light_ground else ' taken as it is'}")
 
     ink = _ink(pixels, light_ground)
     rows, columns = (np.flatnonzero((ink > 0).any(axis)) for axis in (1, 0))
@@ -92,7 +95,7 @@ def prepare(
     return Prepared(known.row(_centred(ink / ink.max(), known.side, known.middle)), steps)
 
 
-def _ink(pixels: NDArray[np.uint8], light_ground: bool) -> NDArray[np.float32]:
+def _ink(pixels: NDArray[np.uint8], light_ground: bool) -> NDArray[np.floating]:
     """How much ink there is at each pixel, from 0 to 1, of an image made smaller."""
     factor = -(-max(pixels.shape) // WORKED_SIDE)
     image = _image(pixels)
@@ -102,13 +105,15 @@ def _ink(pixels: NDArray[np.uint8], light_ground: bool) -> NDArray[np.float32]:
     share = contrast / max(float(contrast.max()), 1.0)
     # Around one half an edge keeps its place.
     faint = min(max(FAINT, UNEVEN * float(np.percentile(np.abs(border(share)), 95))), 0.45)
-    return np.clip((share - faint) / (1 - 2 * faint), 0, 1)
+    ink: NDArray[np.floating] = np.clip((share - faint) / (1 - 2 * faint), 0, 1)
+    return ink
 
 
-def _ground(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _ground(values: NDArray[np.floating]) -> NDArray[np.floating]:
     """The paper under the ink: the plane through the border, for light falls from one side.
 
-    On photographs whose paper goes from 120 to 220 it makes 97 % of predictions right; one grey, 70.
+    Of MNIST printed on paper that goes from 120 to 220, with noise, 95 % are predicted as the
+    originals are; with one grey for all of the paper it is 70 %.
     """
     height, width = values.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -116,23 +121,15 @@ def _ground(values: NDArray[np.float32]) -> NDArray[np.float32]:
     paper = np.abs(edge - np.median(edge)) <= np.ptp(values) / 2
     terms = np.stack([np.ones_like(x), y, x], axis=-1)
     rows = np.stack([border(terms[..., k]) for k in range(3)], axis=-1)[paper]
-    plane: NDArray[np.float32] = terms @ np.linalg.lstsq(rows, edge[paper])[0]
+    plane: NDArray[np.floating] = terms @ np.linalg.lstsq(rows, edge[paper])[0]
     return plane
 
 
-def _scaled(ink: NDArray[np.float32], box: int) -> NDArray[np.float32]:
+def _scaled(ink: NDArray[np.floating], box: int) -> NDArray[np.floating]:
     """``ink`` with a longer side of ``box`` pixels, each the mean of the area that it covers."""
     scale = box / max(ink.shape)
     height, width = (max(1, round(side * scale)) for side in ink.shape)
-    image = _image(ink)
-    return np.asarray(image.resize((width, height), image_filter("BOX")))
-
-
-def image_filter(name: str) -> Any:
-    """A resampling filter of Pillow."""
-    from PIL import Image
-
-    return Image.Resampling[name]
+    return np.asarray(_image(ink).resize((width, height), AREA))
 
 
 def _image(values: NDArray[Any]) -> Any:
@@ -141,7 +138,7 @@ def _image(values: NDArray[Any]) -> Any:
     return Image.fromarray(values)
 
 
-def _centred(ink: NDArray[np.float32], side: int, middle: float) -> NDArray[np.float32]:
+def _centred(ink: NDArray[np.floating], side: int, middle: float) -> NDArray[np.floating]:
     """``ink`` in a square, its centre of mass as near to the middle as whole pixels allow."""
     out = np.zeros((side, side), np.float32)
     mass = ink.sum()

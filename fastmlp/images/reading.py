@@ -19,11 +19,10 @@ SIGNATURES = {
     "PNG": (b"\x89PNG\r\n\x1a\n",),
     "JPEG": (b"\xff\xd8\xff",),
     "GIF": (b"GIF87a", b"GIF89a"),
-    "BMP": (b"BM",),
     "WEBP": (b"RIFF",),
 }
-"""Formats that are read, as Pillow calls them, and what a file of each begins with. Pillow knows
-forty more, among them programs (PostScript) and what nobody has tested for years."""
+"""Formats that are read, as Pillow calls them, and what a file of each begins with: those that
+browsers draw. Pillow knows forty more, one of which is a program (PostScript)."""
 
 SOLID = 128
 """An alpha from which on a pixel counts as part of the picture."""
