@@ -228,7 +228,7 @@ NAN[1, 3] = np.nan
 BAD = {
     "empty": (b"", "is empty"),
     "text": (b"hello\n", "is no PNG, JPEG, GIF, WEBP, .npy, .npz, IDX or CSV"),
-    "bytes": (bytes(range(7, 255)) * 9, "is no PNG"),
+    "bytes": (bytes(range(128, 255)) * 9, "is no PNG"),
     "a damaged image": (png(np.eye(99, dtype=np.uint8) * 255)[:-60], "is a damaged image"),
     "an image of one grey": (png(np.full((50, 50), 9, np.uint8)), "no ink"),
     "an image of 1x1": (png(np.zeros((1, 1), np.uint8)), "no ink"),
