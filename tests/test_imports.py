@@ -116,6 +116,7 @@ ROOMS = {
     ),
     "fastmlp.assessment": (set(), {"numpy", "sklearn"}),
     "fastmlp.command": ({"fastmlp", "fastmlp.data.errors"}, {"numpy"}),
+    "fastmlp.demo": ({"fastmlp"}, {"starlette", "uvicorn"}),
     "fastmlp.images": ({"fastmlp.images", "fastmlp.data.errors"}, {"numpy", "PIL"}),
     "fastmlp.input_files": ({"fastmlp.data", "fastmlp.images"}, {"numpy"}),
     "fastmlp.predict": ({"fastmlp"}, {"numpy"}),
