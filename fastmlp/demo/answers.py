@@ -40,8 +40,10 @@ class Answers:
         self._images = threading.Lock()
         self._starts = threading.Lock()
 
-    def predict(self, image: bytes, drawn: bool) -> dict[str, Any]:
-        """Probabilities of an image file; ``drawn`` on the page, so that it is prepared anew.
+    def predict(self, image: bytes, name: str, drawn: bool) -> dict[str, Any]:
+        """Probabilities of an image file that errors call ``name``, as JSON values.
+
+        One that is ``drawn`` on the page is no image of a data set, whatever its size.
 
         Raises
         ------
@@ -53,7 +55,6 @@ class Answers:
         assert known is not None  # checked when it was given
         # One at a time: a large image takes 200 MB, and Pillow's warnings are those of the process.
         with self._images:
-            name = "the drawing" if drawn else "the image"
             pixels = read_image(io.BytesIO(image), name)
             prepared = prepare(pixels, known, name, anew=drawn)
         probabilities = model.predict_proba(prepared.row)[0]

@@ -23,6 +23,9 @@ from fastmlp.demo.choices import choice_of
 MAX_CHOICE = 10_000
 """Bytes of a choice of a network."""
 
+MAX_NAME = 100
+"""Characters of a file's name that are shown."""
+
 TYPES = {"index.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
 HEADERS = {
     # The page takes nothing from elsewhere, and no other page shows it in a frame.
@@ -38,9 +41,10 @@ def make_app(answers: Answers, host: str) -> ASGIApp:
     """The ASGI application; ``host`` is what the user has named, beside addresses and localhost."""
 
     async def predict(request: Request) -> Response:
-        image = await _body(request, MAX_UPLOAD, "the image")
+        name = request.query_params.get("name", "the drawing")[:MAX_NAME]
+        image = await _body(request, MAX_UPLOAD, name)
         drawn = request.query_params.get("drawn") == "1"
-        return JSONResponse(await run_in_threadpool(answers.predict, image, drawn))
+        return JSONResponse(await run_in_threadpool(answers.predict, image, name, drawn))
 
     async def train(request: Request) -> Response:
         body = await _body(request, MAX_CHOICE, "the choice")

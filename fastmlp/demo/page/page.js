@@ -4,7 +4,7 @@
 // digits over about seven tenths of the area: 280 * 0.7 / 8.
 const BRUSH = 24;
 const PEN_STEP = 10;
-const ASK_MS = 60; // between two looks at a training
+const ASK_MS = 100; // between two looks at a training
 
 const $ = (id) => document.getElementById(id);
 const pad = $("pad");
@@ -52,7 +52,7 @@ async function askNewest() {
   asking = true;
   try {
     const body = await question.image();
-    const answer = await ask(`predict?drawn=${question.drawn ? 1 : 0}`, { method: "POST", body });
+    const answer = await ask(`predict?${new URLSearchParams(question.about)}`, { method: "POST", body });
     if (question.epoch === drawing.epoch) {
       show(answer);
       allIsWell();
@@ -70,7 +70,7 @@ async function askNewest() {
 
 function askDrawing() {
   const image = () => new Promise((resolve) => pad.toBlob(resolve, "image/png"));
-  predict({ image, drawn: true, epoch: drawing.epoch });
+  predict({ image, about: { drawn: 1 }, epoch: drawing.epoch });
 }
 
 function askAgain() {
@@ -108,6 +108,7 @@ function show(answer) {
 }
 
 function percent(share) {
+  if (share > 0.999 && share < 1) return ">99.9 %";
   return `${(100 * share).toFixed(1)} %`;
 }
 
@@ -144,13 +145,17 @@ function clear() {
 
 function stroke(x, y, from) {
   if (shownImage !== null) empty();
-  ink.strokeStyle = "#000";
-  ink.lineCap = ink.lineJoin = "round";
+  ink.fillStyle = ink.strokeStyle = "#000";
   ink.lineWidth = BRUSH;
   ink.beginPath();
-  ink.moveTo(from ? from.x : x, from ? from.y : y);
-  ink.lineTo(x, y);
-  ink.stroke();
+  ink.arc(x, y, BRUSH / 2, 0, 7); // also where nothing is dragged: a line of no length is not drawn
+  ink.fill();
+  if (from) {
+    ink.beginPath();
+    ink.moveTo(from.x, from.y);
+    ink.lineTo(x, y);
+    ink.stroke();
+  }
   Object.assign(drawing, { x, y, any: true });
   askDrawing();
 }
@@ -190,22 +195,18 @@ pad.addEventListener("keydown", (event) => {
     if (drawing.down) stroke(x, y, null);
   } else if (event.key === "Delete" || event.key === "Backspace") clear();
   else return;
-  const pen = drawing.down ? "down" : "up";
-  pad.setAttribute("aria-label", `Drawing area; pen ${pen} at ${drawing.x}, ${drawing.y}`);
-  showPen();
+  const pen = $("pen");
+  pen.hidden = false;
+  pen.classList.toggle("down", drawing.down);
+  pen.style.left = `${drawing.x}px`;
+  pen.style.top = `${drawing.y}px`;
   event.preventDefault();
 });
 pad.addEventListener("blur", () => {
   drawing.down = false;
-  pad.style.backgroundImage = "";
+  $("pen").hidden = true;
 });
 $("clear").addEventListener("click", clear);
-
-// A ring where the keyboard's pen is would be ink: it is told in the line below instead.
-function showPen() {
-  const { x, y, down } = drawing;
-  $("pad-help").dataset.pen = `${x},${y},${down}`;
-}
 
 // ---- images
 
@@ -228,7 +229,7 @@ function takeFile(file) {
 }
 
 function askFile(file) {
-  predict({ image: async () => file, drawn: false, epoch: drawing.epoch });
+  predict({ image: async () => file, about: { name: file.name }, epoch: drawing.epoch });
 }
 
 $("file").addEventListener("change", (event) => {
@@ -324,12 +325,14 @@ function answering(layers) {
   $("answering").textContent = `The network that answers now: ${layers.join("-")}.`;
 }
 
-// Loss from 0 to its first value on the left axis, accuracy on the right; x is epochs.
+// Loss from 0 to its highest value on the left axis, accuracy on the right; x is epochs.
 const PLOT = { left: 46, right: 372, top: 14, bottom: 262 };
 
 function drawCurve(points, epochs) {
   const { left, right, top, bottom } = PLOT;
-  const most = Math.max(0.1, ...points.map((point) => point[1]));
+  const highest = Math.max(0.1, ...points.map((point) => point[1]));
+  const power = 10 ** Math.floor(Math.log10(highest / 4));
+  const most = 4 * power * [1, 2, 2.5, 5, 10].find((step) => 4 * step * power >= highest);
   const x = (epoch) => left + ((right - left) * epoch) / epochs;
   const y = (share) => bottom - (bottom - top) * share;
   const line = (index, scale, colour) => {
@@ -340,7 +343,7 @@ function drawCurve(points, epochs) {
     .map(
       (share) =>
         `<line x1="${left}" x2="${right}" y1="${y(share)}" y2="${y(share)}" stroke="#e3e6e8"/>` +
-        `<text x="${left - 6}" y="${y(share) + 4}" text-anchor="end">${(most * share).toFixed(2)}</text>` +
+        `<text x="${left - 6}" y="${y(share) + 4}" text-anchor="end">${+(most * share).toPrecision(3)}</text>` +
         `<text x="${right + 6}" y="${y(share) + 4}">${100 * share} %</text>`,
     )
     .join("");
