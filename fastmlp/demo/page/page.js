@@ -108,7 +108,7 @@ function show(answer) {
 }
 
 function percent(share) {
-  if (share > 0.999 && share < 1) return ">99.9 %";
+  if (share > 0.999) return ">99.9 %";
   return `${(100 * share).toFixed(1)} %`;
 }
 
@@ -140,7 +140,7 @@ function empty() {
 function clear() {
   empty();
   allIsWell();
-  forget("The drawing is empty: draw a digit.");
+  forget("Empty: draw a digit.");
 }
 
 function stroke(x, y, from) {
@@ -302,8 +302,10 @@ function showTraining(training) {
   const last = points.at(-1);
   const line = { ...STATES };
   if (last) {
-    const accuracy = `accuracy ${percent(last[2])}`;
-    line.training = `Training: epoch ${last[0].toFixed(1)} of ${training.epochs}, loss ${last[1].toFixed(3)}, ${accuracy}`;
+    const [epochs, loss, accuracy] = last;
+    line.training =
+      `Training: epoch ${epochs.toFixed(1)} of ${training.epochs}, ` +
+      `loss ${loss.toFixed(3)}, accuracy ${percent(accuracy)}`;
   }
   line.done =
     state === "done" &&
