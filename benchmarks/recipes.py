@@ -1,48 +1,40 @@
 """Recipes of the records: how MNIST is learned to a mark, in numbers fixed beforehand.
 
 A plain MLP of ReLU layers and softmax, SGD with Nesterov's momentum of 0.9, and one cycle of the
-learning rate (`fastmlp.OneCycle`) over the whole training. They were searched for on the last
-10,000 of the 60,000 training images, held out. The numbers of epochs of 98, 98.5 and 99 were then
-lowered after longer recipes (3, 5, 20) had been seen to pass the mark on the test set by more than
-was needed: to that extent the test set chose, and a search anew should not let it.
+learning rate (`fastmlp.OneCycle`) over the whole training. Of widths, batch sizes, rates, label
+smoothing, changes of images and numbers of epochs the quickest were taken whose mean reached the
+mark on the last 10,000 training images, after training on the first 50,000: ``records.py MARK
+--held-out`` makes that figure again. The test set, which is a little easier, had no say.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from benchmarks.task import OPTIMIZERS, Task
 
 
-def _recipe(*hidden: int, epochs: int, batch_size: int, lr: float, **settings: object) -> Task:
+def _recipe(*hidden: int, epochs: int, batch_size: int, lr: float, **settings: Any) -> Task:
     return Task(
         (784, *hidden, 10),
         batch_size=batch_size,
         optimizer="nesterov",
         learning_rate=lr,
         epochs=epochs,
-        one_cycle=0.1,
-        **settings,  # type: ignore[arg-type]
+        label_smoothing=0.1,
+        **{"one_cycle": 0.1, **settings},
     )
 
 
+AFFINE = {"shift": 1, "rotation": 8, "scale": 0.08}
+
 RECIPES = {
-    "97": _recipe(128, epochs=1, batch_size=64, lr=0.3, label_smoothing=0.05),
-    "98": _recipe(256, epochs=2, batch_size=128, lr=0.3, label_smoothing=0.05),
+    "97": _recipe(96, epochs=1, batch_size=64, lr=0.3, one_cycle=0.2),
+    "98": _recipe(320, epochs=2, batch_size=128, lr=0.4),
     "98.5": _recipe(
-        *(256, 128),
-        epochs=4,
-        batch_size=128,
-        lr=0.3,
-        label_smoothing=0.05,
-        augmentation={"shift": 1},
+        *(288, 128), epochs=4, batch_size=128, lr=0.3, one_cycle=0.2, augmentation={"shift": 1}
     ),
-    "99": _recipe(
-        *(384, 192),
-        epochs=16,
-        batch_size=128,
-        lr=0.3,
-        label_smoothing=0.05,
-        augmentation={"shift": 1, "rotation": 8, "scale": 0.08},
-    ),
+    "99": _recipe(512, 192, epochs=12, batch_size=128, lr=0.3, augmentation=AFFINE),
 }
 """Mark, per cent of the test set: recipe."""
 
@@ -74,7 +66,7 @@ def in_words(recipe: dict[str, object]) -> str:
         layers,
         "1 epoch" if recipe["epochs"] == 1 else f"{recipe['epochs']} epochs",
         f"batch {recipe['batch_size']}",
-        f"rate {recipe['learning_rate']}",
+        f"rate {recipe['learning_rate']}, {recipe['schedule']}",
         f"label smoothing {recipe['label_smoothing']}",
     ]
     augmentation = recipe["augmentation"]

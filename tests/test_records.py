@@ -53,24 +53,42 @@ def test_a_record_is_measured_over_seeds(record):
     assert record["test_accuracies"][0] != record["test_accuracies"][1]
 
 
+def _train(model, x, y, task):
+    fastmlp.fit(
+        model,
+        x,
+        y,
+        epochs=task.epochs,
+        batch_size=task.batch_size,
+        optimizer=fastmlp.SGD(lr=task.learning_rate, momentum=0.9, nesterov=True),
+        schedule=fastmlp.OneCycle(pct_start=task.one_cycle),
+        seed=model.seed,
+    )
+
+
 def test_the_recipe_is_that_of_the_library(mnist, record):
     """The worker's training is `fastmlp.fit` as a user would write it from the recipe."""
     task = RECIPES["97"]
     model = fastmlp.MLP(
         task.layers, loss=fastmlp.CrossEntropy(label_smoothing=task.label_smoothing), seed=1
     )
-    fastmlp.fit(
-        model,
-        mnist.x_train,
-        mnist.y_train,
-        epochs=task.epochs,
-        batch_size=task.batch_size,
-        optimizer=fastmlp.SGD(lr=task.learning_rate, momentum=0.9, nesterov=True),
-        schedule=fastmlp.OneCycle(pct_start=0.1),
-        seed=1,
-    )
+    _train(model, mnist.x_train, mnist.y_train, task)
     expected = fastmlp.evaluate(model, mnist.x_test, mnist.y_test).accuracy
     assert record["test_accuracies"][1] == expected
+
+
+def test_recipes_are_chosen_on_training_images_held_out(mnist):
+    done = run("97", "--seeds", "2", "--alone", "--held-out", "--json", "-")
+    assert done.returncode in (0, 1), done.stderr
+    record = json.loads(done.stdout)
+    assert "mean_test_accuracy" not in record
+    task = RECIPES["97"]
+    model = fastmlp.MLP(
+        task.layers, loss=fastmlp.CrossEntropy(label_smoothing=task.label_smoothing), seed=0
+    )
+    _train(model, mnist.x_train[:50_000], mnist.y_train[:50_000], task)
+    held_out = mnist.x_train[50_000:], mnist.y_train[50_000:]
+    assert record["held_out_accuracies"][0] == fastmlp.evaluate(model, *held_out).accuracy
 
 
 def test_interval_is_that_of_scipy():
@@ -91,6 +109,7 @@ def test_every_recipe_has_an_aim():
         ([], ["MARK"]),
         (["97", "--seeds", "1"], ["--seeds", "1"]),
         (["97", "--seeds", "5", "--keep"], ["--keep", "--seeds 20", "5"]),
+        (["97", "--held-out", "--keep"], ["--held-out", "--keep"]),
         (["97", "--threads", "0"], ["--threads", "0"]),
         (["97", "--json", "no/such/folder/r.json"], ["--json", "no/such/folder"]),
     ],

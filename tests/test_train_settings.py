@@ -434,7 +434,8 @@ def test_a_run_is_repeated_from_its_own_json(data, result, tmp_path):
 
 def test_the_json_holds_all_settings_but_outputs(data, result):
     config = result("--data", data["labels"], "--optimizer", "adam:eps=1e-6")["config"]
-    outputs = {"save", "json", "log", "tensorboard", "checkpoint", "resume", "profile", "quiet"}
+    outputs = {"save", "json", "log", "tensorboard", "report", "checkpoint", "resume", "profile"}
+    outputs |= {"quiet", "distributed"}
     assert set(config) == set(FIELDS) - outputs
     assert config["data"] == data["labels"]
     assert config["loss"] == "cross_entropy"

@@ -41,7 +41,7 @@ def draw_confusion(matrix: ArrayLike, names: Sequence[str] | None = None) -> Fig
     wrong = np.ma.masked_where((counts == 0) | np.eye(n, dtype=bool), shares)
 
     width = max(WIDTH, 0.37 * min(n, WRITTEN) + 2.1)
-    figure = new_figure(0.92 * width, width)
+    figure = new_figure(0.84 * width, width)
     axes = figure.subplots()
     axes.imshow(np.where(np.eye(n), 0.88, np.nan), cmap="gray", vmin=0, vmax=1)
     worst = float(wrong.max()) if wrong.count() else 0.0

@@ -44,18 +44,21 @@ def draw_weights(
     end = float(np.percentile(np.abs(W[:, shown]), SATURATED)) or 1.0
 
     height, width = image_shape
-    tile = 5.2 / columns * height / width
-    figure = new_figure(rows * (tile + (0.2 if names else 0.0)) + 0.7)
-    grid: Any = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for axes, unit in zip(grid.flat, shown, strict=False):
-        # Purple and orange are told apart with every kind of colour vision; white is 0.
-        image = axes.imshow(W[:, unit].reshape(image_shape), cmap="PuOr", vmin=-end, vmax=end)
+    gap = max(1, height // 8)
+    # One image of all: 64 axes take 1.5 s to be laid out and drawn, one takes 0.1.
+    tiles = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
+    figure = new_figure(5.6 * tiles.shape[0] / tiles.shape[1] + 0.7)
+    axes = figure.subplots()
+    for k, unit in enumerate(shown):
+        row, column = (k // columns) * (height + gap), (k % columns) * (width + gap)
+        tiles[row : row + height, column : column + width] = W[:, unit].reshape(image_shape)
         if names is not None:
-            axes.set_title(names[unit], fontsize=10, pad=2)
+            axes.text(column - 0.5, row - 0.5, f" {names[unit]}", va="top", fontsize=11)
+    # Purple and orange are told apart with every kind of colour vision; white is 0.
+    image = axes.imshow(tiles, cmap="PuOr", vmin=-end, vmax=end, interpolation="nearest")
+    axes.set_axis_off()
     bar: Any = figure.colorbar(
-        image, ax=grid, location="bottom", shrink=0.6, aspect=35, pad=0.02, extend="both"
+        image, ax=axes, location="bottom", shrink=0.6, aspect=35, pad=0.02, extend="both"
     )
     bar.locator.set_params(nbins=4)
     bar.update_ticks()
