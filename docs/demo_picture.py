@@ -1,4 +1,4 @@
-"""``python docs/demo_picture.py [PATH]`` draws docs/pictures/demo.png: the demo's page, in Chromium.
+"""``python docs/demo_picture.py [PATH]`` draws docs/pictures/demo.png: the demo in Chromium.
 
 Needs the extra ``test``, MNIST and a quiet machine: the picture says how long the training took.
 """
@@ -41,9 +41,13 @@ def main(path: Path) -> None:
             picture = Image.open(io.BytesIO(page.screenshot()))
     finally:
         process.terminate()
-    # 64 colours are all that it has, and a third of the bytes.
-    picture.convert("RGB").quantize(64).save(path, optimize=True)
+    # A palette takes a third of the bytes.
+    picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).with_name("pictures") / "demo.png"))
+    main(
+        Path(
+            sys.argv[1] if len(sys.argv) > 1 else Path(__file__).with_name("pictures") / "demo.png"
+        )
+    )

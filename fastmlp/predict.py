@@ -56,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--quiet", action="store_true", help="do not say what was done to images")
     flags = parser.parse_intermixed_args(arguments)  # MODEL --json FILE, too
-    return COMMAND.run(lambda: run(flags))
+    with COMMAND.leaving_on_ctrl_c():  # a line that was printed is whole
+        return COMMAND.run(lambda: run(flags))
 
 
 def _top(text: str) -> int:
