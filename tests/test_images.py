@@ -1,6 +1,8 @@
 """Images brought to what a network saw, against MNIST itself."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -111,6 +113,19 @@ def test_an_image_of_the_digits_is_taken_as_it_is():
         np.testing.assert_array_equal(prepare(read(pixels), DIGITS, "image").row[0], row)
 
 
+def test_most_of_the_digits_are_recognised_when_they_are_blown_up():
+    data = fastmlp.load_dataset("digits")
+    model = fastmlp.MLP([64, 64, 10], seed=0)
+    fastmlp.fit(model, data.x_train, data.y_train, epochs=30, batch_size=32)
+    x = data.x_test[:SAMPLES]
+    rows = []
+    for row in x:
+        pixels = np.kron(np.rint(row.reshape(8, 8) * 255).astype(np.uint8), np.ones((20, 20)))
+        larger = np.pad(pixels.astype(np.uint8), ((50, 90), (60, 80)))
+        rows.append(prepare(larger, DIGITS, "image").row)
+    assert (model.predict(np.concatenate(rows)) == model.predict(x)).mean() >= 0.85
+
+
 def test_a_digit_for_the_digits_network_fills_all_rows_in_sixteenths(mnist):
     prepared = prepare(mnist.x_test[0].reshape(28, 28), DIGITS, "image")
     assert prepared.row.dtype == np.float32
@@ -177,8 +192,10 @@ def test_what_is_no_image_is_refused_in_one_line(reason):
 
 @pytest.mark.parametrize("side", [7100, 9600, 20_000])
 def test_an_image_that_would_fill_the_memory_is_refused_by_its_header(side):
-    file = encoded(Image.new("1", (side, side)))
-    header = io.BytesIO(file.getvalue()[:100])  # there is nothing to decode
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    check = struct.pack(">I", zlib.crc32(chunk))
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + check
+    header = io.BytesIO(start + struct.pack(">I", 1 << 20) + b"IDAT")  # and nothing to decode
     with pytest.raises(fastmlp.DataError, match=f"more than {MAX_PIXELS:,} pixels"):
         read_image(header, "image")
 
@@ -187,6 +204,12 @@ def test_an_image_that_would_fill_the_memory_is_refused_by_its_header(side):
 def test_an_image_of_one_grey_has_no_ink(size):
     with pytest.raises(fastmlp.DataError, match="no ink"):
         prepare(np.full(size, 200, np.uint8), MNIST, "image")
+
+
+def test_paper_with_nothing_but_noise_has_no_ink():
+    noise = np.random.default_rng(0).normal(170, 6, (400, 500))
+    with pytest.raises(fastmlp.DataError, match="no ink that stands out"):
+        prepare(np.clip(noise, 0, 255).astype(np.uint8), MNIST, "image")
 
 
 @pytest.mark.parametrize("size", [(2, 2), (3, 3), (1, 5000), (5000, 3)])

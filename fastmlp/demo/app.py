@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from fastmlp.checks import shown
 from fastmlp.data.errors import DataError
 from fastmlp.demo.answers import MAX_UPLOAD, Answers, BusyError
 from fastmlp.demo.choices import choice_of
@@ -32,7 +34,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; "
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 
@@ -145,7 +147,10 @@ def _own_pages_only(app: ASGIApp, host: str) -> ASGIApp:
             origin = request.headers.get("origin")
             foreign = origin is not None and urlsplit(origin).netloc != called
             if foreign or not _is_own(called, host):
-                response = JSONResponse({"error": "another web page may not use this one"}, 403)
+                line = f"the page is at an address, localhost or {host}, not at {shown(called)}"
+                if foreign:
+                    line = "another web page may not use this one"
+                response = JSONResponse({"error": line}, 403)
                 await response(scope, receive, send)
                 return
         await app(scope, receive, send)
@@ -156,7 +161,7 @@ def _own_pages_only(app: ASGIApp, host: str) -> ASGIApp:
 def _is_own(called: str, host: str) -> bool:
     try:
         name = urlsplit(f"//{called}").hostname or ""
-        if name in ("localhost", host.lower()):
+        if name in ("localhost", host.lower(), socket.gethostname().lower()):
             return True
         ipaddress.ip_address(name)
     except ValueError:

@@ -92,7 +92,7 @@ def _pillow(name: str) -> ModuleType:
         from PIL import Image
     except ImportError as error:
         raise ImportError(
-            f"{name}: to read images needs Pillow, pip install 'fastmlp[images]': {error}"
+            f"{name}: reading images needs Pillow, pip install 'fastmlp[images]': {error}"
         ) from None
     return Image
 
