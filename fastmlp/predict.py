@@ -70,7 +70,7 @@ def _top(text: str) -> int:
 def run(flags: argparse.Namespace) -> int:
     """Predict for every file; the exit status."""
     if STDIN in flags.files and sys.stdin is not None and sys.stdin.isatty():
-        raise ValueError("no FILE is given, and stdin is a terminal: name a file, or pipe one in")
+        raise ValueError("stdin is a terminal: name a FILE, or pipe one in")
     try:
         model = load(flags.model)
     except ValueError as error:

@@ -235,7 +235,7 @@ BAD = {
     "NaN": (npy(NAN), "x must be finite in float32: the value at [1, 3] is nan"),
     "a pickle": (npy(np.array([{}])), "Object arrays cannot be loaded"),
     "words": (npy(np.array([["a"] * 784])), "must hold real numbers, not dtype <U1"),
-    "no rows": (npy(ROWS[:0]), "has shape (0, 784): no samples"),
+    "no rows": (npy(ROWS[:0]), "has shape (0, 784): no samples", "holds no rows"),
     "a scalar": (npy(np.float32(1)), "has shape (), and the network expects 784 features"),
     "other features": (npy(ROWS[:, :9]), "has shape (2, 9), and the network expects 784 features"),
     "a label beside": (csv(np.zeros((2, 785))), "has 785 columns, and the network expects 784: is"),
@@ -248,7 +248,7 @@ BAD = {
     "NaN in CSV": (csv([[0.5] * 783 + ["nan"]]), "x must be finite"),
     "a short line": (csv([[0.5] * 784, [0.5] * 783]), "columns changed from 784 to 783"),
     "a header alone": (csv([], ",".join(["n"] * 784)), "holds no samples"),
-    "a truncated .npy": (npy(ROWS)[:-1], "is a damaged .npy file"),
+    "a truncated .npy": (npy(ROWS)[:-1], "is a damaged .npy file", "truncated: 6399 bytes"),
     "a truncated IDX": (encode_idx(ROWS)[:-1], "truncated"),
     "a zip": (npz(x=ROWS)[:-9], "is a damaged .npz file"),
     "two arrays": (npz(a=ROWS, b=ROWS), "must hold one array, or one named x or x_test; it holds"),
@@ -257,13 +257,18 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_refused_in_one_line(run, name):
-    content, reason = BAD[name]
-    status, _, said = run("model.safetensors", "--quiet", stdin=content)
-    assert status == 1
-    assert len(said) == 1
-    assert said[0].startswith("fastmlp.predict: error: stdin: ")
-    assert reason in said[0]
+def test_bad_input_is_refused_in_one_line(run, folder, name):
+    content, piped, *named = BAD[name]  # files that are named are read by rows, in other words
+    (folder / "bad").write_bytes(content)
+    for source, reason in (("stdin", piped), ("bad", *(named or [piped]))):
+        if source == "stdin":
+            status, _, said = run("model.safetensors", "--quiet", stdin=content)
+        else:
+            status, _, said = run("model.safetensors", "--quiet", source)
+        assert status == 1
+        assert len(said) == 1
+        assert said[0].startswith(f"fastmlp.predict: error: {source}: ")
+        assert reason in said[0]
 
 
 def test_an_image_for_a_network_of_other_things_is_refused(run):
