@@ -13,7 +13,8 @@ s, F, w : seconds of a step that depend on nothing, the rate of the products, th
     parameter; by least squares of relative errors over the steps of 1 rank, once with ``comm``
     (the gradient is stored and then applied) and once without (it never leaves the registers)
 a, c : latency and bandwidth of a message, from the sums of 2 ranks. The sum is Rabenseifner's
-    (Thakur et al., Optimization of collective communication operations in MPICH, 2005)
+    (Thakur et al., Optimization of collective communication operations in MPICH, 2005), whose term
+    of the additions is left out: c, which is measured with them, has it
 the last term : the rows that travel once an epoch, of float32
 
 The speedup is the time of one process without ``comm`` by that of N ranks with it. The steps of 2
@@ -43,6 +44,7 @@ FEATURES, CLASSES = 784, 10
 WIDTHS = (64, 128, 256, 512, 1024, 2048)
 BATCH_SIZES = (64, 256, 1024, 4096)
 SUMS = (16, 1024, 16_384, 101_770, 1_000_000, 4_000_000)
+OVERLAPPED = [([FEATURES, width, width, CLASSES], 1024) for width in (128, 1024, 2048)]
 STEP_FLOP, LEAST_STEPS = 4e10, 8
 """Arithmetic of an epoch that is timed, and the fewest steps of it."""
 
@@ -107,8 +109,8 @@ def measure(quick: bool) -> dict[str, Any]:
     return {
         "machine": describe(1),
         "quick": quick,
-        "1": _run(1, {"steps": cells, "sums": []}),
-        "2": _run(2, {"steps": cells, "sums": sums}),
+        "1": _run(1, {"steps": cells, "sums": [], "overlap": []}),
+        "2": _run(2, {"steps": cells, "sums": sums, "overlap": OVERLAPPED}),
     }
 
 
@@ -192,8 +194,13 @@ def table(measured: dict[str, Any]) -> str:
             f"{1e6 * two['seconds']:.0f} | {1e6 * said:.0f} | "
             f"{one['alone'] / two['seconds']:.2f} |"
         )
+    lines += _overlap_lines(measured["2"]["overlap"])
     lines += ["", f"The model is off by {np.median(errors):.0%} in the median of these cells.", ""]
-    lines += ["Smallest batch at which N hosts halve the time of one, or gain anything:", ""]
+    lines += [
+        "Smallest batch at which N hosts gain anything / are N / 2 times as fast as one (2 hosts: "
+        "1.5 times):",
+        "",
+    ]
     lines += ["| network | width | " + " | ".join(f"N = {n}" for n in (2, 4, 8, 16)) + " |"]
     lines += ["|---|---|---|---|---|---|"]
     for link in ASSUMED:
@@ -201,6 +208,22 @@ def table(measured: dict[str, Any]) -> str:
             cells = [_least_batch(alone, shared, link, width, n) for n in (2, 4, 8, 16)]
             lines.append(f"| {link.name} | {width} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _overlap_lines(cells: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "",
+        "Would it pay to sum by layers? dW of the first layer and sum of all gradients on 2 ranks:",
+        "",
+        "| layers | batch | one after the other, us | the other layers' sum begun before dW, us |",
+        "|---|---|---|---|",
+    ]
+    for cell in cells:
+        lines.append(
+            f"| {'-'.join(map(str, cell['layers']))} | {cell['batch_size']} | "
+            f"{1e6 * cell['whole']:.0f} | {1e6 * cell['split']:.0f} |"
+        )
+    return lines
 
 
 def _alone(measured: dict[str, Any]) -> Compute:

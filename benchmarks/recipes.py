@@ -35,6 +35,14 @@ RECIPES = {
         *(288, 128), epochs=4, batch_size=128, lr=0.3, one_cycle=0.2, augmentation={"shift": 1}
     ),
     "99": _recipe(512, 192, epochs=12, batch_size=128, lr=0.3, augmentation=AFFINE),
+    "99.4": _recipe(
+        *(1024, 512),
+        epochs=100,
+        batch_size=128,
+        lr=0.2,
+        one_cycle=0.2,
+        augmentation={"shift": 1, "rotation": 12, "scale": 0.12, "elastic_alpha": 34},
+    ),
 }
 """Mark, per cent of the test set: recipe."""
 

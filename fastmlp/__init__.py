@@ -29,6 +29,7 @@ from fastmlp.losses import (
 from fastmlp.model import MLP
 from fastmlp.model_file import load
 from fastmlp.optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
+from fastmlp.ranks import RankError
 from fastmlp.schedules import (
     Constant,
     Cosine,
@@ -80,6 +81,7 @@ __all__ = [
     "OneCycle",
     "Poisson",
     "RMSprop",
+    "RankError",
     "RateCurve",
     "ReduceOnPlateau",
     "Rows",

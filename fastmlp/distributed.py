@@ -113,9 +113,10 @@ class DistributedRun(Run):
                 pass
 
     def begin_epoch(self) -> None:
-        """What rank 0's callbacks raise ends all."""
+        """What rank 0's callbacks raise ends all; what they change is that of all."""
         with self.ranks.together():
             super().begin_epoch()
+        self.ranks.copy_first(self.model.parameters)
 
     def tell(self, record: Epoch) -> bool:
         """As `begin_epoch`."""
@@ -134,7 +135,8 @@ class DistributedRun(Run):
     def steps(self, rates: NDArray[np.float64]) -> Totals:
         """One epoch's steps; the sums of all ranks."""
         order = self.order_of_epoch()
-        self._dealt = self.exchange.deal(self.samples, self.targets, order, self.batch_size)
+        self.engine.let_go()  # or it keeps the rows of the epoch before, beside the new ones
+        self.exchange.deal(self.samples, self.targets, order, self.batch_size)
         self.engine.batch_masses = self._masses(self.batch_size)
         with self.ranks.together():
             totals = super().steps(rates)
@@ -142,7 +144,8 @@ class DistributedRun(Run):
 
     def windows_of_epoch(self) -> Generator[Window]:
         """What this rank was dealt."""
-        yield Window(self._dealt.samples, self._dealt.targets, self._dealt.order)
+        dealt = self.exchange.dealt
+        yield Window(dealt.samples, dealt.targets, dealt.order)
 
     def samples_in(self, order: NDArray[np.int64]) -> int:
         """Of all ranks."""
@@ -151,7 +154,7 @@ class DistributedRun(Run):
     def gradients(self) -> Totals:
         """Those of all ranks."""
         count = len(self.rows)
-        dealt = self._dealt = self.exchange.deal(self.samples, self.targets, self.rows, count)
+        dealt = self.exchange.deal(self.samples, self.targets, self.rows, count)
         self.engine.batch_masses = self._masses(count)
         with self.ranks.together():
             totals = self.engine.gradients_of(dealt.samples, dealt.targets, dealt.order, count)
@@ -159,7 +162,7 @@ class DistributedRun(Run):
 
     def _masses(self, batch_size: int) -> NDArray[np.float64]:
         """What each batch counts on all ranks; empty without weights."""
-        dealt = self._dealt
+        dealt = self.exchange.dealt
         if not len(dealt.targets.masses):
             return np.empty(0)
         weights = dealt.targets.masses[dealt.order].astype(np.float64)
@@ -244,10 +247,11 @@ class Given(NamedTuple):
     seed: int
 
 
-def distributed_run(ranks: Ranks, given: Given, make: Callable[..., Run]) -> Run:
+def distributed_run(ranks: Ranks, given: Given, make: Callable[..., Run], apart: bool) -> Run:
     """The run of this rank: its rows and those of the others, checked.
 
-    ``make`` makes it of a class and the fields that are not arguments of `fit`.
+    ``make`` makes it of a class and the fields that are not arguments of `fit`; ``apart``: see
+    `_check_apart`.
     """
     model = given.model
     balanced = isinstance(given.class_weight, str)
@@ -267,7 +271,8 @@ def distributed_run(ranks: Ranks, given: Given, make: Callable[..., Run]) -> Run
             "seed": given.seed,
         }
     )
-    _check_apart(ranks, samples, targets)
+    if apart:
+        _check_apart(ranks, samples, targets)
     exchange = Exchange(ranks, samples.count)
     rows = np.arange(exchange.count)
     if given.validation_fraction:
@@ -322,20 +327,25 @@ def _labelled(given: Given, class_weight: Any) -> tuple[Samples, Targets]:
 
 
 def _check_apart(ranks: Ranks, samples: Samples, targets: Targets) -> None:
-    """ValueError if two ranks were given the same rows, as all of them would be by mistake."""
+    """Let rank 0 warn if two ranks were given the same rows, as all of them would be by mistake.
+
+    It is no error: there may be data of few rows that are repeated.
+    """
     digest = hashlib.sha256()
     ends = [array[:: max(1, len(array) // 64)] for array in samples.arrays]
     for array in (*ends, targets.labels, targets.rows):
         digest.update(f"{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     digests = ranks.all((samples.count, digest.digest()))
-    for rank, other in enumerate(digests):
-        if other in digests[:rank]:
-            ranks.agreed = True
-            raise ValueError(
-                f"x and y of ranks {digests.index(other)} and {rank} are the same {other[0]} "
-                "samples: each rank must hold its own share of the rows"
-            )
+    with ranks.together():
+        for rank, other in enumerate(digests):
+            if other in digests[:rank] and ranks.rank == 0:
+                warnings.warn(
+                    f"x and y of ranks {digests.index(other)} and {rank} are the same {other[0]} "
+                    "samples: each rank should hold its own share of the rows",
+                    stacklevel=6,
+                )
+                break
 
 
 def _split(
@@ -430,7 +440,8 @@ def fit_on_ranks(
 ) -> History:
     """`fit` with ``comm``; ``complete`` is what it does with a run."""
     with nullcontext(comm) if isinstance(comm, Ranks) else Ranks(comm) as ranks:
-        run = distributed_run(ranks, given, make)
+        # The command, which gives `Ranks`, has dealt the rows itself.
+        run = distributed_run(ranks, given, make, apart=not isinstance(comm, Ranks))
         products = len(run.rows) // ranks.size * len(given.model.parameters)
         own_threads = threads_of_rank(ranks, threads, products)
         _check_cores(ranks, own_threads)
@@ -448,7 +459,8 @@ def join() -> Ranks:
     ValueError
         If the process was not started by mpiexec, or by that of another MPI library.
     """
-    started = next((int(os.environ[name]) for name in SIZES if name in os.environ), None)
+    sizes = (os.environ.get(name, "") for name in SIZES)
+    started = next((int(size) for size in sizes if size.isdecimal()), None)
     if started is None:
         raise ValueError(
             "--distributed needs mpiexec or srun, as in mpiexec -n 4 python -m fastmlp.train "
@@ -466,8 +478,8 @@ def join() -> Ranks:
     if MPI.COMM_WORLD.size == 1 and started > 1:
         library = MPI.Get_library_version().split(",")[0].splitlines()[0]
         raise ValueError(
-            f"--distributed: mpiexec has started {started} processes, and mpi4py's MPI "
-            f"({library}) sees one: use the mpiexec of that MPI, or name its library in "
-            "MPI4PY_LIBMPI"
+            f"--distributed: {started} processes were started, and mpi4py's MPI ({library}) sees "
+            "one: use the mpiexec of that MPI, set MPI4PY_MPIABI=openmpi under srun with Open MPI, "
+            "or name the library in MPI4PY_LIBMPI"
         )
     return Ranks(MPI.COMM_WORLD)

@@ -47,6 +47,8 @@ class Exchange:
 
     Attributes
     ----------
+    dealt : Dealt
+        What `deal` gave last.
     first, end, count : int
         This rank's rows in the whole are [first, end); count is that of all.
     """
@@ -57,7 +59,7 @@ class Exchange:
         self.first, self.end = int(self._ends[ranks.rank]) - held, int(self._ends[ranks.rank])
         self.count = int(self._ends[-1])
         self._order: NDArray[np.int64] | None = None
-        self._dealt: Dealt
+        self.dealt: Dealt
 
     def own(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Those of ``rows`` of the whole that this rank holds, as rows of what it holds."""
@@ -78,7 +80,10 @@ class Exchange:
             Of all ranks.
         """
         if order is self._order:  # nothing is shuffled
-            return self._dealt
+            return self.dealt
+        if self._order is not None:  # rows of the epoch before, for which there would be no room
+            self._order = None
+            del self.dealt
         rank = self._ranks.rank
         holders = np.searchsorted(self._ends, order, side="right")
         trainers = _trainers(len(order), batch_size, self._ranks.size)
@@ -99,7 +104,7 @@ class Exchange:
                 np.bincount(holders[places], minlength=self._ranks.size),
             )
             dealt = Dealt(routes.samples(samples), routes.targets(targets), rows, places)
-        self._order, self._dealt = order, dealt
+        self._order, self.dealt = order, dealt
         return dealt
 
 

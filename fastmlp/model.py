@@ -149,7 +149,7 @@ class MLP:
         self.layers = _check_layers(layers)
         hidden = len(self.layers) - 2
         self.activation, self.activations = per_layer(
-            "activation", activation, hidden, _check_activation
+            "activation", activation, hidden, check_activation
         )
         self.loss = check_loss(loss)
         self.norm, self.norms = per_layer("norm", norm, hidden, _check_norm)
@@ -272,17 +272,20 @@ class MLP:
         lists = (self.weights, self.biases, self.scales, self.shifts)
         return sum(array.size for arrays in lists for array in arrays)
 
-    def logits(self, x: ArrayLike | Rows) -> NDArray[np.floating]:
-        """Output of the last layer.
+    def logits(self, x: ArrayLike | Rows, out: NDArray[Any] | None = None) -> NDArray[np.floating]:
+        """Output of the last layer; any number of threads may ask at once.
 
         Parameters
         ----------
         x : array-like, scipy sparse matrix, DataFrame or Rows, (n_samples, n_features)
             uint8 is scaled by ``uint8_scale``; other numbers are cast to ``dtype``.
+        out : ndarray (n_samples, n_outputs), optional
+            Where the result goes: contiguous, writeable, of ``dtype``.
 
         Returns
         -------
-        ndarray (n_samples, n_classes) of ``dtype``
+        ndarray (n_samples, n_outputs) of ``dtype``
+            ``out``, or a new array.
 
         Raises
         ------
@@ -290,15 +293,25 @@ class MLP:
             If ``x`` does not hold real numbers.
         ValueError
             If its shape is wrong, it is empty, or a value is not finite in ``dtype``.
+        TypeError, ValueError
+            If ``out`` is not as said.
         """
-        return self._bound().logits(x)
+        return self._bound().logits(x, out)
 
-    def predict_proba(self, x: ArrayLike | Rows) -> NDArray[np.floating]:
+    def predict_proba(
+        self, x: ArrayLike | Rows, out: NDArray[Any] | None = None
+    ) -> NDArray[np.floating]:
         """Probabilities: softmax of the logits, or of each output of a binary loss its sigmoid.
+
+        Parameters
+        ----------
+        x, out
+            As of `logits`.
 
         Returns
         -------
         ndarray (n_samples, n_outputs) of ``dtype``
+            ``out``, or a new array.
 
         Raises
         ------
@@ -307,7 +320,7 @@ class MLP:
         TypeError, ValueError
             As `logits`.
         """
-        return self._bound().predict_proba(x)
+        return self._bound().predict_proba(x, out)
 
     def predict(self, x: ArrayLike | Rows) -> NDArray[Any]:
         """What the loss predicts; arguments and errors as `logits`.
@@ -372,7 +385,8 @@ def per_layer(
     return items, items
 
 
-def _check_activation(name: str, value: Any) -> str:
+def check_activation(name: str, value: Any) -> str:
+    """Give ``value``, which must be one of `ACTIVATIONS`; ValueError if not."""
     return check_choice(name, value, ACTIVATIONS)
 
 

@@ -1,4 +1,14 @@
-"""Model files: safetensors with a JSON header. Nothing that loads runs code."""
+"""Model files: safetensors with a JSON header. Nothing that loads runs code.
+
+The metadata of the file have one entry: its key, `FORMAT`, says the version, its value is the
+header, a JSON object of arguments of `MLP`. The tensors are those of `MLP.state_dict`.
+
+How the format grows. Every version that was ever written is read, and files of each lie in
+``tests/data/models/``. An argument that `MLP` gains, with a default, enters `OPTIONAL` under the
+same version: files without it have the default, and an older fastmlp refuses a file that has it,
+by name, as it does an activation, a norm or a loss that it does not know. Where the tensors or the
+meaning of an entry change, the version is counted up, and an older fastmlp says so.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +27,8 @@ from fastmlp.losses import loss_from_dict, loss_to_dict
 if TYPE_CHECKING:
     from fastmlp.model import MLP
 
-FORMAT = "fastmlp.model/1"
+NAME, VERSION = "fastmlp.model", 1
+FORMAT = f"{NAME}/{VERSION}"
 """Key of the header in the file's metadata."""
 
 REQUIRED = ("layers", "activation", "init", "dtype", "seed", "uint8_scale")
@@ -73,7 +84,7 @@ def load(path: str | os.PathLike[str]) -> MLP:
     OSError
         If the file cannot be read.
     ValueError
-        If it is damaged, or no model of fastmlp.
+        If it is damaged, no model of fastmlp, or of a later version of the format.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -83,15 +94,15 @@ def load(path: str | os.PathLike[str]) -> MLP:
     try:
         with safe_open(name, framework="numpy") as file:
             metadata = file.metadata() or {}
-            if FORMAT not in metadata:
-                raise ValueError(f"its metadata is {shown(metadata)}, without {FORMAT!r}")
-            header = _read_header(metadata[FORMAT])
+            header = _read_header(_header_text(metadata))
             # Before memory is taken for what the header says, which may be wrong.
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             found = {name: (s.get_dtype(), s.get_shape()) for name, s in slices.items()}
             check_tensors(header, found)
             model = model_of(header)
             model.load_state_dict({name: _read(file, name) for name in model.state_dict()})
+    except _LaterVersionError as error:
+        raise ValueError(f"{name} {error}") from None
     except (SafetensorError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{name} is damaged, or no model file of fastmlp: {reason}") from None
@@ -120,6 +131,24 @@ def model_of(header: dict[str, Any]) -> MLP:
     return model
 
 
+class _LaterVersionError(ValueError):
+    """The file is whole, as far as this version of fastmlp can tell."""
+
+
+def _header_text(metadata: dict[str, str]) -> str:
+    if FORMAT in metadata:
+        return metadata[FORMAT]
+    if metadata.get("format") == FORMAT and "model" in metadata:  # before 0.1, in two entries
+        return metadata["model"]
+    for key in metadata:
+        version = key.removeprefix(f"{NAME}/")
+        if version != key and version.isdecimal() and int(version) > VERSION:
+            raise _LaterVersionError(
+                f"is of format {shown(key)}, this fastmlp reads up to {FORMAT}: update fastmlp"
+            )
+    raise ValueError(f"its metadata is {shown(metadata)}, without {FORMAT!r}")
+
+
 def _read_header(text: str) -> dict[str, Any]:
     try:
         header = json.loads(text)
@@ -130,8 +159,14 @@ def _read_header(text: str) -> dict[str, Any]:
 
 def check_header(header: Any) -> dict[str, Any]:
     """Give ``header``; ValueError if it is not made of arguments of `MLP`."""
-    if not isinstance(header, dict) or not (set(REQUIRED) <= set(header) <= {*REQUIRED, *OPTIONAL}):
+    if not isinstance(header, dict):
         raise ValueError(f"its header must be an object of {', '.join((*REQUIRED, *OPTIONAL))}")
+    if missing := sorted(set(REQUIRED) - set(header)):
+        raise ValueError(f"its header is without {', '.join(missing)}")
+    if unknown := sorted(set(header) - {*REQUIRED, *OPTIONAL}):
+        raise ValueError(
+            f"its header has {shown(unknown)}, which this fastmlp does not know; a later one may"
+        )
     return header
 
 

@@ -123,7 +123,7 @@ class Ranks:
         RankError
             If the block has failed on another rank, and not on this.
         KeyboardInterrupt
-            If it was a Ctrl-C there.
+            If there was nothing but a Ctrl-C, on whichever rank.
         """
         error: BaseException | None = None
         try:
@@ -146,12 +146,13 @@ class Ranks:
         ctrl_c = isinstance(error, KeyboardInterrupt)
         ended = self.all(None if error is None else (ctrl_c, one_line(error)))
         self.agreed = True
-        if error is not None:
+        if error is not None and not ctrl_c:
             raise error
-        rank, (ctrl_c, message) = next((r, end) for r, end in enumerate(ended) if end is not None)
-        if ctrl_c:
-            raise KeyboardInterrupt
-        raise RankError(f"rank {rank}: {message}")
+        for rank, end in enumerate(ended):
+            if end is not None and not end[0]:
+                # That of this rank may be of a step which ended because of it.
+                raise RankError(f"rank {rank}: {end[1]}") from None
+        raise KeyboardInterrupt
 
     def check_equal(self, values: dict[str, Any]) -> None:
         """ValueError of all ranks if one has another value than rank 0."""

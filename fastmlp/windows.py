@@ -90,7 +90,7 @@ class Windows:
         Raises
         ------
         OSError
-            If a file is gone, cannot be read or has become shorter.
+            If a file is gone, cannot be read or has been written to.
         DataError
             If a value is NaN or infinite.
         """

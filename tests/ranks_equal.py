@@ -95,12 +95,11 @@ def apart(actual, expected):
 
 def main():
     dtype, every = sys.argv[1], int(sys.argv[2])
-    differences, digests = {}, hashlib.sha256()
+    differences = {}
     for k, (name, make) in enumerate(cases(dtype, every)):
         parameters, losses, measured, state = trained(*make(), alone=False)
         bits = hashlib.sha256(parameters.data).hexdigest()
         assert COMM.allgather(bits) == [bits] * COMM.size, f"{name}: ranks end with other bits"
-        digests.update(bits.encode())
         if k % COMM.size == COMM.rank:
             wanted = trained(*make(), alone=True)
             pairs = zip((parameters, losses, measured), wanted, strict=False)
@@ -110,7 +109,7 @@ def main():
     parts = COMM.gather(differences)
     if COMM.rank == 0:
         merged = {name: value for part in parts for name, value in part.items()}
-        print(json.dumps({"differences": merged, "bits": digests.hexdigest()}))
+        print(json.dumps({"differences": merged}))
 
 
 if __name__ == "__main__":

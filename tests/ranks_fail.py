@@ -6,6 +6,7 @@ Argument 2 is a folder to write to.
 import json
 import os
 import sys
+import warnings
 
 import numpy as np
 from mpi4py import MPI
@@ -26,6 +27,20 @@ class Raises(fastmlp.Callback):
 
     def on_epoch_end(self, model, record):
         raise LookupError("no such thing")
+
+
+class RaisesMidway(fastmlp.Callback):
+    """Raises while steps are done."""
+
+    def on_progress(self, samples, mean_loss, accuracy):
+        raise LookupError("no such thing")
+
+
+class ChangesFirst(fastmlp.Callback):
+    """Changes the parameters at the beginning of an epoch."""
+
+    def on_epoch_begin(self, model, epoch):
+        model.weights[0][...] = epoch
 
 
 class Changes(fastmlp.Callback):
@@ -61,7 +76,6 @@ REFUSED = {
     "no communicator": lambda: fit(comm=5),
     "no rows": lambda: fit(X[: first_rank(30, 0)], Y[: first_rank(30, 0)]),
     "nan": lambda: fit(first_rank(X, with_nan())),
-    "same rows": lambda: fit(np.ones((9, 6)), np.ones(9, dtype=int)),
     "batch": lambda: fit(batch_size=1),
     "other epochs": lambda: fit(epochs=first_rank(3, 4)),
     "other network": lambda: fit(layers=first_rank((6, 4, 3), (6, 5, 3))),
@@ -71,6 +85,9 @@ REFUSED = {
     "no weights": lambda: fit(sample_weight=np.zeros(30)),
     "loss": lambda: fit(X * 1e200),
     "callback": lambda: fit(callbacks=[Raises()]),
+    "callback midway": lambda: fit(
+        *(np.tile(X, (400, 1)), np.tile(Y, 400)), layers=(6, 400, 3), callbacks=[RaisesMidway()]
+    ),
 }
 
 
@@ -82,6 +99,11 @@ def main():
             said[name] = "nothing"
         except Exception as error:
             said[name] = f"{type(error).__name__}: {error}"
+    for name, comm in ("same rows", COMM), ("same rows, dealt", Ranks(COMM)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fit(np.ones((9, 6)), np.ones(9, dtype=int), comm=comm, callbacks=[ChangesFirst()])
+        said[name] = " ".join(str(warning.message) for warning in caught)
     # Weights that are all 0 on one rank are allowed, and the ranks go on after all of this.
     model = fit(sample_weight=np.full(30, first_rank(1.0, 0.0)), callbacks=[Changes()])
     said["parameters"] = float(model.weights[0].sum())

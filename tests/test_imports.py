@@ -94,7 +94,10 @@ ROOMS = {
     "fastmlp.progress": ({"fastmlp.callbacks"}, {"rich"}),
     # Faces to the outside: each on the training loop, none on another face.
     "fastmlp.checkpoint": ({*TRAINING, "fastmlp.model_file"}, OUTSIDE),
-    "fastmlp.export": (TRAINING, {*OUTSIDE, "onnx"}),
+    "fastmlp.export.__main__": ({*LOOP, "fastmlp.command", "fastmlp.export"}, set()),
+    "fastmlp.export.onnx": ({"fastmlp"}, {"numpy", "onnx"}),
+    "fastmlp.export.numpy_script": ({"fastmlp"}, set()),
+    "fastmlp.export": ({*LOOP, "fastmlp.export"}, {*OUTSIDE, "torch"}),
     "fastmlp.report": (
         {*TRAINING, "fastmlp.assessment", "fastmlp.machine", "fastmlp.report"},
         {*OUTSIDE, "matplotlib"},

@@ -291,7 +291,7 @@ def test_a_folder_is_named(tmp_path):
         load(tmp_path)
 
 
-@pytest.mark.parametrize("metadata", [None, {}, {"format": "pt"}, {"fastmlp.model/2": "{}"}])
+@pytest.mark.parametrize("metadata", [None, {}, {"format": "pt"}, {"format": FORMAT}])
 def test_safetensors_of_another_format_are_refused(path, metadata):
     tensors = {"W1": np.zeros((2, 3), np.float32), "b1": np.zeros(3, np.float32)}
     safetensors.numpy.save_file(tensors, path, metadata=metadata)

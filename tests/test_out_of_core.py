@@ -310,10 +310,20 @@ def shorten(path):
     os.truncate(path, path.stat().st_size - 1)
 
 
+def write_longer_items(path):
+    x = np.load(path)
+    np.save(path, x.astype(np.float64))
+
+
 @pytest.mark.parametrize(
-    ("act", "words"), [(os.unlink, "No such file"), (shorten, "shorter since it was opened")]
+    ("act", "words"),
+    [
+        (os.unlink, "No such file"),
+        (shorten, "has changed since it was opened"),
+        (write_longer_items, "has changed since it was opened"),
+    ],
 )
-def test_a_shard_that_is_gone_or_shrinks_is_named(tmp_path, act, words):
+def test_a_shard_that_is_gone_or_written_to_is_named(tmp_path, act, words):
     x, y = problem()
     paths = shards(tmp_path, x)
     model = fastmlp.MLP(LAYERS)

@@ -4,7 +4,9 @@ import copy
 import gc
 import pickle
 import threading
+import tracemalloc
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -64,14 +66,53 @@ def test_rows_of_every_kind_agree():
     np.testing.assert_array_equal(predictor.predict_proba(readonly), expected)
 
 
+@pytest.mark.parametrize("of", [lambda model: model, lambda model: model.predictor()])
 @pytest.mark.parametrize("rows", [1, 700])
-def test_the_result_goes_into_the_array_that_is_given(rows):
+def test_the_result_goes_into_the_array_that_is_given(rows, of):
     model, x = model_and_input(rows)
-    predictor = model.predictor()
+    predicting = of(model)
     for method in ("predict_proba", "logits"):
+        expected = getattr(model, method)(x)
         out = np.full((rows, 10), np.nan, np.float32)
-        assert getattr(predictor, method)(x, out) is out
-        np.testing.assert_array_equal(out, getattr(model, method)(x))
+        assert getattr(predicting, method)(x, out) is out
+        np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("of", [lambda model: model, lambda model: model.predictor(batch_size=1)])
+@pytest.mark.parametrize("method", ["predict_proba", "logits"])
+@pytest.mark.parametrize(("rows", "most"), [(1, 600), (10_000, 16_000)])
+def test_given_out_a_prediction_allocates_no_arrays(rows, most, method, of, monkeypatch):
+    """What is left are Python's own objects, those of threads too; a result were 40 bytes a row."""
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")
+    model, x = model_and_input(rows)
+    predict = getattr(of(model), method)
+    out = np.empty((rows, 10), np.float32)
+    for _ in range(3):
+        predict(x, out)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        predict(x, out)
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        for _ in range(20):
+            predict(x, out=out)
+        after, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - before < most
+    assert after - before < 4_000
+
+
+def test_many_rows_are_done_in_pieces_with_the_same_bits(monkeypatch):
+    model, x = model_and_input()
+    expected = model.logits(x)
+    monkeypatch.setattr("fastmlp.engine.engine.KEPT_ORDER", 300)
+    for rows in (100, 299, 300, 301, 600, 700):
+        np.testing.assert_array_equal(model.predictor().logits(x[:rows]), expected[:rows])
+    x[650, 3] = np.nan
+    with pytest.raises(ValueError, match=r"x must be finite .* \[650, 3\]"):
+        model.logits(x)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +130,8 @@ def test_a_wrong_out_is_named(out, error):
     model, x = model_and_input(1)
     with pytest.raises(error, match=r"^out must "):
         model.predictor().predict_proba(x, out)
+    with pytest.raises(error, match=r"^out must "):
+        model.predict_proba(x, out)
     locked = np.zeros((1, 10), np.float32)
     locked.flags.writeable = False
     with pytest.raises(ValueError, match=r"^out must "):
@@ -149,6 +192,28 @@ def test_four_threads_at_once_get_their_own_answers():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("of", [lambda model: model, lambda model: model.predictor()])
+def test_eight_threads_at_once_predict_any_number_of_rows_as_one_does(of):
+    """Small inputs in the threads themselves, large ones each on a team."""
+    model, x = model_and_input(3000)
+    expected = model.predict_proba(x)
+    predicting = of(model)
+
+    def serve(thread):
+        rng = np.random.default_rng(thread)
+        for count in rng.choice([1, 2, 60, 257, 1500], 40):
+            begin = rng.integers(0, 3000 - count)
+            part = slice(begin, begin + count)
+            out = np.empty((count, 10), np.float32)
+            np.testing.assert_array_equal(predicting.predict_proba(x[part], out), expected[part])
+            labels = predicting.predict(x[part])
+            np.testing.assert_array_equal(labels, expected[part].argmax(axis=1))
+        return 40
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(serve, range(8), timeout=300)) == 320
 
 
 def test_threads_stay_until_closed_and_start_again(monkeypatch):

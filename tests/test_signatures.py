@@ -46,6 +46,9 @@ DESCRIPTIONS = [
 ]
 """Dataclasses of settings."""
 
+BEYOND = {("MLP", "logits"): {"out"}, ("MLP", "predict_proba"): {"out"}}
+"""Parameters that the reference does without, which makes new arrays whatever it is told."""
+
 ATTRIBUTES = [
     "activation",
     "biases",
@@ -71,6 +74,15 @@ def signature(function):
     """Names, kinds and defaults; annotations may say more or less."""
     parameters = inspect.signature(function).parameters.values()
     return [(p.name, p.kind, p.default) for p in parameters]
+
+
+def assert_equal_methods(name, cls, method):
+    """``method`` of ``cls`` has the reference's signature, but for what is beyond it."""
+    ours = signature(getattr(getattr(OTHERS[name], cls), method))
+    beyond = BEYOND.get((cls, method), set())
+    assert beyond <= {parameter for parameter, *_ in ours}
+    expected = signature(getattr(getattr(EXPECTED, cls), method))
+    assert [parameter for parameter in ours if parameter[0] not in beyond] == expected
 
 
 def public(cls):
@@ -100,9 +112,7 @@ def test_functions_have_equal_signatures(name, function):
 @other
 @pytest.mark.parametrize(("cls", "method"), [(c, m) for c, ms in METHODS.items() for m in ms])
 def test_methods_have_equal_signatures(name, cls, method):
-    ours = getattr(getattr(OTHERS[name], cls), method)
-    expected = getattr(getattr(EXPECTED, cls), method)
-    assert signature(ours) == signature(expected)
+    assert_equal_methods(name, cls, method)
 
 
 @other
@@ -111,7 +121,7 @@ def test_methods_of_one_name_have_equal_signatures(name):
     for cls in METHODS:
         ours, expected = getattr(OTHERS[name], cls), getattr(EXPECTED, cls)
         for method in set(public(ours)) & set(public(expected)):
-            assert signature(getattr(ours, method)) == signature(getattr(expected, method))
+            assert_equal_methods(name, cls, method)
 
 
 @other

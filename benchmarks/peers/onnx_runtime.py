@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
-from onnx import helper, numpy_helper
 
+import fastmlp
 from benchmarks.task import Task, initial
+from fastmlp.export import to_onnx
 
 
 def variants(task: Task) -> list[str]:
@@ -35,26 +35,13 @@ class Predictor:
         """Without a new output array for every call."""
         binding = self.session.io_binding()
         binding.bind_cpu_input("x", x)
-        binding.bind_output("p", "cpu", 0, self.out.dtype, self.out.shape, self.out.ctypes.data)
+        place = self.out.dtype, self.out.shape, self.out.ctypes.data
+        binding.bind_output("probabilities", "cpu", 0, *place)
         self.session.run_with_iobinding(binding)
         return self.out
 
 
 def _model(task: Task) -> bytes:
-    model, nodes, values, last = initial(task), [], [], "x"
-    for l, (W, b) in enumerate(zip(model.weights, model.biases, strict=True)):
-        values += [numpy_helper.from_array(W, f"W{l}"), numpy_helper.from_array(b, f"b{l}")]
-        nodes.append(helper.make_node("Gemm", [last, f"W{l}", f"b{l}"], [f"z{l}"]))
-        nodes.append(helper.make_node("Relu", [f"z{l}"], [f"a{l}"]))
-        last = f"a{l}"
-    nodes[-1] = helper.make_node("Softmax", [f"z{l}"], ["p"], axis=1)
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(task.dtype))
-    x, p = (
-        helper.make_tensor_value_info(name, kind, ["n", size])
-        for name, size in (("x", task.layers[0]), ("p", task.layers[-1]))
-    )
-    graph = helper.make_graph(nodes, "mlp", [x], [p], values)
-    opset = helper.make_opsetid("", 17)
-    built = helper.make_model(graph, opset_imports=[opset], ir_version=10)
-    onnx.checker.check_model(built)
-    return bytes(built.SerializeToString())
+    model = fastmlp.MLP(task.layers, dtype=task.dtype)
+    model.load_state_dict(initial(task).state_dict())
+    return bytes(to_onnx(model).SerializeToString())

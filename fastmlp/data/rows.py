@@ -44,6 +44,8 @@ class Piece(NamedTuple):
         Of the items, in the byte order of the file.
     shape : tuple of int
         Of a row, as the file has it.
+    state : tuple of int
+        Inode, bytes and time of the last change of the file, when it was opened.
     """
 
     path: str
@@ -51,6 +53,7 @@ class Piece(NamedTuple):
     rows: int
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
+    state: tuple[int, int, int]
 
 
 class Rows:
@@ -116,15 +119,16 @@ class Rows:
         Raises
         ------
         OSError
-            If a file is gone, cannot be read, or has become shorter since it was opened.
+            If a file is gone, cannot be read, or has been written to since it was opened.
         """
         done = 0
         for piece, begin, count in self._parts(first, len(out)):
             target = out[done : done + count].reshape(-1).view(np.uint8).data
             with open(piece.path, "rb", buffering=0) as file:
                 file.seek(piece.offset + begin * (len(target) // count))
-                if fill(file, target) < len(target):
-                    raise OSError(errno.EIO, "has become shorter since it was opened", piece.path)
+                filled = fill(file, target)
+                if filled < len(target) or state_of(os.fstat(file.fileno())) != piece.state:
+                    raise OSError(errno.EIO, "has changed since it was opened", piece.path)
             done += count
 
     def place(self, row: int) -> tuple[str, int]:
@@ -173,7 +177,9 @@ def open_rows(source: Any, *, window: int | None = None) -> Rows:
     if window is not None:
         window = check_integer("window", window, 1)
     one = isinstance(source, str | os.PathLike | np.memmap)
-    if not one and (isinstance(source, np.ndarray) or not isinstance(source, Iterable)):
+    if not one and (
+        isinstance(source, np.ndarray | set | frozenset) or not isinstance(source, Iterable)
+    ):
         raise TypeError(
             f"source must be a path, a numpy.memmap, or a sequence of these, not {shown(source)}"
         )
@@ -207,7 +213,7 @@ def open_piece(source: Any) -> Piece:
         return piece
     if not isinstance(source, str | os.PathLike):
         raise TypeError(f"source must hold paths or numpy.memmaps, not {type(source).__name__}")
-    path = os.fspath(source)
+    path = os.path.abspath(source)  # it is opened anew later, in whichever folder
     with open(path, "rb") as file:
         magic = file.read(len(NPY_MAGIC))
         file.seek(0)
@@ -217,15 +223,22 @@ def open_piece(source: Any) -> Piece:
             raise DataError(f"{path}: is compressed, and files are read in place: gunzip it")
         else:
             dtype, shape = read_header(file, path)
-        offset, size = file.tell(), os.fstat(file.fileno()).st_size
+        offset, about = file.tell(), os.fstat(file.fileno())
     _check_dtype(dtype, path)
     promised = offset + math.prod(shape) * dtype.itemsize
-    if size != promised:
-        what = "truncated" if size < promised else "longer than its header says"
-        raise DataError(f"{path}: {what}: {size} bytes, and its header promises {promised}")
+    if about.st_size != promised:
+        what = "truncated" if about.st_size < promised else "longer than its header says"
+        raise DataError(
+            f"{path}: {what}: {about.st_size} bytes, and its header promises {promised}"
+        )
     if len(shape) < 2:
         raise DataError(f"{path}: has shape {shape}; two axes or more are needed")
-    return Piece(path, offset, shape[0], dtype, shape[1:])
+    return Piece(path, offset, shape[0], dtype, shape[1:], state_of(about))
+
+
+def state_of(about: os.stat_result) -> tuple[int, int, int]:
+    """What changes when a file is written to, or another one takes its name."""
+    return about.st_ino, about.st_size, about.st_mtime_ns
 
 
 def _check_dtype(dtype: np.dtype[Any], path: str) -> None:
@@ -262,6 +275,8 @@ def _piece_of_map(array: np.memmap[Any, Any]) -> Piece:
     # `array.offset` is that of the whole map, which begins at a page.
     start = array.offset - array.offset % mmap.ALLOCATIONGRANULARITY
     offset = start + array.ctypes.data - np.frombuffer(base, np.uint8).ctypes.data
-    if os.stat(array.filename).st_size < offset + array.nbytes:
+    about = os.stat(array.filename)
+    if about.st_size < offset + array.nbytes:
         raise ValueError(f"source must be a memory map of what is in {array.filename} now")
-    return Piece(str(array.filename), offset, array.shape[0], array.dtype, array.shape[1:])
+    path, shape = os.path.abspath(array.filename), array.shape
+    return Piece(path, offset, shape[0], array.dtype, shape[1:], state_of(about))
