@@ -24,6 +24,7 @@ import fastmlp
 from fastmlp.demo.answers import MAX_UPLOAD, Answers
 from fastmlp.demo.app import make_app
 from fastmlp.demo.choices import OFFERED, Choice
+from fastmlp.demo.training import Training
 from tests.browser import TIMEOUT, opened_page
 
 ENDED = ("done", "cancelled", "failed")
@@ -357,6 +358,7 @@ def test_too_much_is_refused_and_the_server_goes_on(server):
         ({"host": "["}, 403),
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
         ({"host": "localhost:7860"}, 200),
         ({"host": "[::1]:7860"}, 200),
         ({"host": "localhost:7860", "origin": "http://localhost:7860"}, 200),
@@ -442,6 +444,16 @@ def test_what_fails_is_said_and_the_server_goes_on(server, answers, monkeypatch)
     assert ask(f"{server}/predict", b"x")[0] == 422
     ask(f"{server}/train", b"{}")
     assert finished(server)["state"] == "done"
+
+
+def test_a_loss_that_is_no_number_is_no_point_of_the_curve(digits):
+    training = Training(1, digits, Choice())
+    training.on_train_begin(None, 5, 1000)
+    training.on_progress(250, 2.5, 0.1)
+    training.on_progress(500, np.nan, 0.1)
+    assert json.loads(json.dumps(training.report(), allow_nan=False))["points"] == [
+        [0.25, 2.5, 0.1]
+    ]
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/pictures/confusion", "/..%2fapp.py", "/page.css/x"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import Any
@@ -149,8 +150,9 @@ class Training(Callback):
         self._look()
 
     def on_progress(self, samples: int, loss: float, accuracy: float | None) -> None:
-        """A point of the curve."""
-        self._points.append((self._epoch + samples / self._n_samples, loss, accuracy))
+        """A point of the curve; a loss that is no number ends the training, with its epoch."""
+        if math.isfinite(loss):
+            self._points.append((self._epoch + samples / self._n_samples, loss, accuracy))
         self._look()
 
     def on_epoch_end(self, model: Any, record: Any) -> None:
