@@ -49,11 +49,12 @@ def read_npz(path: str | os.PathLike[str]) -> Dataset:
             missing = [key for key in KEYS if f"{key}.npy" not in archive.namelist()]
             if missing:
                 raise DataError(f"{name}: no array {', '.join(missing)}; {', '.join(KEYS)} needed")
-            x_train, y_train, x_test, y_test = (_read_array(archive, key, name) for key in KEYS)
+            x_train, y_train, x_test, y_test = (read_array(archive, key, name) for key in KEYS)
     return make_dataset(name, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
 
 
-def _read_array(archive: zipfile.ZipFile, key: str, name: str) -> NDArray[Any]:
+def read_array(archive: zipfile.ZipFile, key: str, name: str) -> NDArray[Any]:
+    """An array of an open ``.npz`` file that errors call ``name``; nothing is ever unpickled."""
     # zipfile, zlib, tokenize and NumPy each raise their own kinds on damaged bytes, MemoryError for
     # an impossible shape among them.
     try:
