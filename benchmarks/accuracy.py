@@ -5,16 +5,24 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks.arguments import Parser, fail, integer
+
+PROGRAM = "accuracy.py"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=10, help="seeds 0 ... N-1 (default: 10)")
+def main() -> int:
+    parser = Parser(prog=PROGRAM, description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument(
+        "--seeds", type=integer(2, 10_000), default=10, help="seeds 0 ... N-1 (default: 10)"
+    )
     arguments = parser.parse_args()
     accuracies = []
     for seed in range(arguments.seeds):
@@ -23,14 +31,15 @@ def main() -> None:
             [*command, "--seed", str(seed), "--json", "-"], capture_output=True, text=True
         )
         if run.returncode:
-            sys.exit(run.stderr)
+            return fail(PROGRAM, run.stderr.strip(), 1)
         accuracies.append(json.loads(run.stdout)["test_accuracy"])
         print(f"seed {seed}: {accuracies[-1]:.2%}", flush=True)
     print(
         f"mean of {len(accuracies)} seeds: {statistics.mean(accuracies):.2%}, "
         f"standard deviation {statistics.stdev(accuracies):.2%}"
     )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

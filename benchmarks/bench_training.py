@@ -119,9 +119,11 @@ def test_time(benchmark, side_of, lacking, question, peer):
         task = brief(task)
     try:
         side = side_of(peer)
+        answer = side.prepare(task)
     except SideError as error:
+        if not PEERS[peer].needs:  # ours
+            raise
         pytest.skip(f"{PEERS[peer].title}: {error}")
-    answer = side.prepare(task)
     assert answer.get("difference", 0.0) <= PROBABILITY_AGREES
     benchmark.group = question
     benchmark.extra_info.update(

@@ -61,7 +61,7 @@ class Duel:
                     line.target, line.met = f"≥ {limits[name]:g}", line.ratio >= limits[name]
             result.lines.append(line)
         result.counts = counts(task)
-        _check(result, answers, same_bits=self.one_thread is not None)
+        _check(result, answers, same_bits=len(answers) > 1 and self.one_thread is not None)
         return result
 
 

@@ -17,6 +17,7 @@ WORKS = (
     *("dense-sgd", "predict-1", "predict-10000", "warm-run", "memory"),
     *("sklearn-mnist-adam", "sklearn-mnist-sgd"),
     *("sklearn-20", "sklearn-100", "sklearn-csr", "sklearn-iris", "sklearn-wine"),
+    "sklearn-predict",
 )
 """Those that the README's table shows; the page shows all."""
 

@@ -11,7 +11,7 @@ from benchmarks.duel import LOSS_AGREES
 from benchmarks.options import Options
 from benchmarks.peers import PEERS
 from benchmarks.result import Result
-from benchmarks.sides import NotInstalledError, Side, alternate
+from benchmarks.sides import NotInstalledError, Side, SideError, alternate
 from benchmarks.task import Task
 
 ROUNDS = 5
@@ -53,7 +53,8 @@ class Grid:
                 for batch_size in batch_sizes:
                     options.say(f"{self.title}: width {width}, batch {batch_size}")
                     task = cell_task(width, batch_size, options.threads)
-                    result.cells.append(_cell(sides, task, options))
+                    result.cells.append(_cell(sides, task, options, result))
+        result.title += f": {_ends('width', widths)}, {_ends('batch', batch_sizes)}"
         _judge(result)
         return result
 
@@ -74,8 +75,21 @@ def cell_task(width: int, batch_size: int, threads: int) -> Task:
     )
 
 
-def _cell(sides: dict[str, Side], task: Task, options: Options) -> dict[str, Any]:
-    losses = {peer: side.prepare(task)["loss"] for peer, side in sides.items()}
+def _ends(name: str, values: tuple[int, ...]) -> str:
+    return f"{name} {values[0]} to {values[-1]} in {len(values)}"
+
+
+def _cell(sides: dict[str, Side], task: Task, options: Options, result: Result) -> dict[str, Any]:
+    """Of the sides that can; one that cannot is left out from here on, and named."""
+    losses = {}
+    for peer, side in list(sides.items()):
+        try:
+            losses[peer] = side.prepare(task)["loss"]
+        except SideError as error:
+            if peer == "fast":
+                raise
+            result.remarks.append(f"{PEERS[peer].title} left out: {error}")
+            del sides[peer]
     seconds = alternate(sides, min(ROUNDS, options.rounds), options.advance)
     medians = {peer: statistics.median(samples) for peer, samples in seconds.items()}
     cell: dict[str, Any] = {

@@ -72,7 +72,7 @@ def _machine(run: Run) -> str:
         ("commit", f"`{machine['commit']}`" + (" (+: with changes)" * ("+" in machine["commit"]))),
         ("machine", f"{machine['cpu']}, {machine['cores']} cores{memory}, {machine['system']}"),
         ("threads of every side", str(machine["threads"])),
-        ("FMA peak, float32", f"{peaks} GFLOP/s"),
+        ("FMA peak, float32", f"{peaks} GFLOP/s; {run.peak:.0f} at most between works"),
         ("bandwidth", f"main memory {streams['memory']:.0f}, caches {streams['cache']:.0f} GB/s"),
         ("versions", f"Python {machine['python']}, {_versions(machine['versions'])}"),
         ("noise", _calm(run)),

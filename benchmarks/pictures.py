@@ -39,6 +39,6 @@ def draw(run: Run, folder: Path) -> dict[str, list[str]]:
             drawn["scaling.png"] = [name]
     dots = roofline.points(run.results)
     if dots:
-        roofline.draw(dots, run.machine, folder / "roofline.png")
+        roofline.draw(dots, run.peak, run.machine["stream_gbytes"], folder / "roofline.png")
         drawn["roofline.png"] = list(dict.fromkeys(dot.work for dot in dots))
     return drawn

@@ -4,7 +4,8 @@ A plain MLP of ReLU layers and softmax, SGD with Nesterov's momentum of 0.9, and
 learning rate (`fastmlp.OneCycle`) over the whole training. Of widths, batch sizes, rates, label
 smoothing, changes of images and numbers of epochs the quickest were taken whose mean reached the
 mark on the last 10,000 training images, after training on the first 50,000: ``records.py MARK
---held-out`` makes that figure again. The test set, which is a little easier, had no say.
+--held-out`` makes that figure again. The test set, which is a little easier, had no say. Means were
+of 4 to 8 seeds up to 98.5, of 2 for 99, of 1 for 99.4.
 """
 
 from __future__ import annotations

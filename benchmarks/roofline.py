@@ -60,12 +60,11 @@ def _peers(result: Result) -> bool:
     return any(line.side in STYLES and line.side != OURS for line in result.lines)
 
 
-def draw(dots: list[Point], machine: Mapping[str, Any], path: Path) -> None:
-    """A column for each work; below the roofs of all threads."""
+def draw(dots: list[Point], peak: float, streams: Mapping[str, float], path: Path) -> None:
+    """A column for each work; below the roofs of all threads, in GFLOP/s and GB/s."""
     from matplotlib import pyplot
     from matplotlib.lines import Line2D
 
-    peak = machine["fma_peak_gflops"][str(machine["threads"])]
     left = min(dot.intensity * dot.nonzero for dot in dots) / 2
     right = max(dot.intensity for dot in dots) * 2
     bottom = min(dot.rate * dot.nonzero for dot in dots) / 2
@@ -73,7 +72,7 @@ def draw(dots: list[Point], machine: Mapping[str, Any], path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(12, 8.5))
     figure.subplots_adjust(left=0.07, right=0.985, top=0.8, bottom=0.07)
     axes.set(xscale="log", yscale="log", xlim=(left, right), ylim=(bottom, top))
-    _roofs(axes, machine["stream_gbytes"], peak, left, bottom)
+    _roofs(axes, streams, peak, left, bottom)
     _names(axes, {dot.work: dot.intensity for dot in dots}, left, right)
     for dot in dots:
         colour, marker = STYLES[dot.side]

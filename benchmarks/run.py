@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, get_type_hints
 
 from benchmarks import noise
 from benchmarks.result import Line, Result
+from benchmarks.stored import agrees, check_types
 
 SCHEMA = "fastmlp.compare/2"
 
-MACHINE = {
-    *("date", "commit", "cpu", "cores", "memory", "system", "python", "versions", "threads"),
-    *("fma_peak_gflops", "stream_gbytes"),
+COUNTS = ("flop", "bytes", "flop_nonzero")
+
+MACHINE: dict[str, Any] = {
+    **dict.fromkeys(("date", "commit", "cpu", "system", "python"), str),
+    "cores": int,
+    "threads": int,
+    "memory": int | None,
+    "versions": dict[str, str],
+    **dict.fromkeys(("fma_peak_gflops", "stream_gbytes"), dict[str, float]),
 }
-"""Keys of `benchmarks.machine.describe`."""
+"""What `benchmarks.machine.describe` says, and its types."""
 
 
 @dataclass
@@ -55,6 +61,12 @@ class Run:
         """GFLOP/s of bare FMAs on all threads, the highest of all calibrations."""
         results = self.results.values()
         return max((it["gflops"] for result in results for it in result.calibration), default=0.0)
+
+    @property
+    def peak(self) -> float:
+        """GFLOP/s of bare FMAs on all threads, the highest ever: before the works or between."""
+        first: float = self.machine["fma_peak_gflops"][str(self.machine["threads"])]
+        return max(first, self.highest)
 
     @property
     def noisy(self) -> list[str]:
@@ -98,9 +110,13 @@ class Run:
             if schema != SCHEMA:
                 raise ValueError(f"its schema is {schema!r}, not {SCHEMA!r}")
             run = cls(document["flags"], document["machine"], failed=document["failed"])
-            missing = sorted(MACHINE - run.machine.keys())
-            if missing:
-                raise ValueError(f"its machine has no {missing[0]!r}")
+            if not agrees(run.flags, list[str]) or not agrees(run.failed, dict[str, str]):
+                raise ValueError("its flags or failed are no strings")
+            check_types("its machine", run.machine, MACHINE)
+            rates = run.machine["fma_peak_gflops"]
+            streams = [run.machine["stream_gbytes"][name] for name in ("memory", "cache")]
+            if min(rates[str(run.machine["threads"])], *rates.values(), *streams) <= 0:
+                raise ValueError("its machine has a rate that is not above 0")
             for name, values in document["works"].items():
                 run.results[name] = _result(values)
             run.judge_noise()
@@ -117,13 +133,22 @@ def _parsed(text: str) -> Any:
 
 
 def _result(values: dict[str, Any]) -> Result:
+    kinds = get_type_hints(Result)
+    check_types("a work", values, kinds | {"lines": list[Any]})
     lines = [_line(line) for line in values["lines"]]
-    return Result(**{**values, "lines": lines})
+    result = Result(**{**values, "lines": lines})
+    # Each of these is divided by, or is a place on an axis of logarithms.
+    if result.counts and min(result.counts[name] for name in COUNTS) <= 0:
+        raise ValueError(f"counts of {result.title!r} are not above 0")
+    return result
 
 
 def _line(values: dict[str, Any]) -> Line:
     """Without what follows from the samples."""
-    line = Line(**{item.name: values[item.name] for item in fields(Line)})
-    if not line.samples or not all(math.isfinite(sample) for sample in line.samples):
-        raise ValueError(f"side {line.side!r} has no samples")
+    kinds = get_type_hints(Line)
+    own = {name: values[name] for name in kinds}
+    check_types("a side", own, kinds)
+    line = Line(**own)
+    if not line.samples or min(line.samples) <= 0:
+        raise ValueError(f"side {line.side!r} has no samples, or one that is not above 0")
     return line

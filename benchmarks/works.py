@@ -161,7 +161,7 @@ WORKS = {
         opponents=("jax_scan", "torch_mlp"),
     ),
     "grid": Grid(
-        "MNIST 784-h-10, SGD, float32: widths h 16 to 2048, batches 1 to 4096",
+        "MNIST 784-h-10, SGD, float32",
         widths=tuple(2**k for k in range(4, 12)),
         batch_sizes=tuple(2**k for k in range(13)),
         opponents=("jax_scan", "torch_mlp"),
