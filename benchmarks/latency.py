@@ -1,12 +1,13 @@
 """Latency of single predictions: ``python benchmarks/latency.py``, a million calls by each side.
 
 784-128-10, float32, one of 256 rows a call, from one Python thread and from four at once, which
-share the calls. fastmlp is ``model.predictor(batch_size=1)``, which all threads share, with a new
-array for each result and with ``out=``; onnxruntime, where it is installed, one session of one
-thread (``intra_op_num_threads=1``), shared alike, by ``run`` and by ``run_with_iobinding``. Every
-call is timed within Python by ``time.perf_counter_ns``; what two readings of that clock take is
-printed, and is in each figure. Threads wait for the GIL, which Python's own part of a call needs,
-and for a core where there are more of them than cores: both are in the figures, too.
+share the calls. fastmlp is ``model.predict_proba`` ("model"), and ``model.predictor(batch_size=1)``
+with a new array for each result and with ``out=``, which all threads share; onnxruntime, where it
+is installed, one session of one thread (``intra_op_num_threads=1``), shared alike, by ``run`` and
+by ``run_with_iobinding``. Every call is timed within Python by ``time.perf_counter_ns``; what two
+readings of that clock take is printed, and is in each figure. Threads wait for the GIL, which
+Python's own part of a call needs, and for a core where there are more of them than cores: both are
+in the figures, too.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ def sides(task: Task) -> tuple[dict[str, Side], str]:
         return partial(predict, out=np.empty((1, task.layers[-1]), task.dtype))
 
     made: dict[str, Side] = {
+        "fastmlp, model": lambda: model.predict_proba,
         "fastmlp": lambda: predict,
         "fastmlp, out=": into_own_array,
     }

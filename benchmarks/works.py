@@ -88,12 +88,12 @@ WORKS = {
         one_thread=1.85,
     ),
     "predict-1": Duel(
-        "prediction of one row, 784-128-10, float32",
+        "prediction of one row, bound, 784-128-10, float32",
         Task(SMALL, samples=1, calls=2000),
         {"onnx_runtime": 2},
     ),
     "predict-10000": Duel(
-        "prediction of 10,000 rows, 784-128-10, float32",
+        "prediction of 10,000 rows, bound, 784-128-10, float32",
         Task(SMALL, samples=10_000, calls=10),
         {"onnx_runtime": 2},
     ),

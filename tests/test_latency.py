@@ -67,7 +67,7 @@ def test_the_command_measures_all_sides_from_one_and_from_four_threads():
         [784, 128, 10],
     )
     assert result["clock_ns"] > 0
-    sides = ["fastmlp", "fastmlp, out=", "onnxruntime", "onnxruntime, bound"]
+    sides = ["fastmlp, model", "fastmlp", "fastmlp, out=", "onnxruntime", "onnxruntime, bound"]
     lines = [(line["side"], line["threads"]) for line in result["latencies"]]
     assert lines == [(side, threads) for threads in (1, 4) for side in sides]
     assert all(line[name] > 0 for line in result["latencies"] for name in FIGURES)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 WRITTEN = 20
 """Classes up to which the counts are written into the cells, and every class is named."""
 
+DARK = 0.75
+"""Of the scale of blues: white is read at 5 to 1 from here on, black before it at 4 to 1 or more."""
+
 LINED = 60
 """Classes up to which there are lines between the cells: more would leave no room for them."""
 
@@ -55,7 +58,7 @@ def draw_confusion(matrix: ArrayLike, names: Sequence[str] | None = None) -> Fig
         bar.ax.tick_params(labelsize=9)
     if n <= WRITTEN:
         for row, column in np.argwhere(counts):
-            dark = row != column and shares[row, column] > 0.5 * worst
+            dark = row != column and shares[row, column] > DARK * worst
             axes.text(
                 *(column, row, f"{counts[row, column]}"),
                 ha="center",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.report.style import ORANGE, new_figure
+from fastmlp.report.style import DARK_ORANGE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,8 +79,8 @@ def draw_mistakes(
             transform=axes.transAxes,
             ha="center",
             va="top",
-            fontsize=9,
-            color=ORANGE,
+            fontsize=10,
+            color=DARK_ORANGE,
         )
     return figure
 
