@@ -71,7 +71,7 @@ def test_the_command_measures_all_sides_from_one_and_from_four_threads():
     lines = [(line["side"], line["threads"]) for line in result["latencies"]]
     assert lines == [(side, threads) for threads in (1, 4) for side in sides]
     assert all(line[name] > 0 for line in result["latencies"] for name in FIGURES)
-    assert len(latency.table(result).splitlines()) == 2 + 8
+    assert len(latency.table(result).splitlines()) == 2 + 10
 
 
 def test_ctrl_c_ends_it_at_once():
@@ -79,7 +79,7 @@ def test_ctrl_c_ends_it_at_once():
     command = [sys.executable, str(SCRIPT), "--calls", "100000000"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        assert process.stderr.readline() == "fastmlp, threads: 1\n"
+        assert process.stderr.readline() == "fastmlp, model, threads: 1\n"
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=300)
     finally:

@@ -17,7 +17,7 @@ WRITTEN = 20
 """Classes up to which the counts are written into the cells, and every class is named."""
 
 DARK = 0.75
-"""Of the scale of blues: white is read at 5 to 1 from here on, black before it at 4 to 1 or more."""
+"""Of the scale of blues: from here on white is read at 5 to 1, below it black at 4 to 1."""
 
 LINED = 60
 """Classes up to which there are lines between the cells: more would leave no room for them."""
