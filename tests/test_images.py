@@ -239,14 +239,13 @@ def test_a_large_image_is_made_smaller_as_it_is_read(mode):
 
 
 PEAK = """
-import resource, sys
+import sys
 from fastmlp.images import read_image
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-before = peak()
+from fastmlp.machine import peak_rss_bytes
+before = peak_rss_bytes()
 with open(sys.argv[1], "rb") as file:
     read_image(file, "image")
-print(peak() - before)
+print(peak_rss_bytes() - before >> 20)
 """
 
 
