@@ -15,11 +15,14 @@ from fastmlp.data.errors import DataError
 from fastmlp.data.idx import GZIP_MAGIC, MAX_BYTES, decode_idx
 from fastmlp.data.npz import read_array
 from fastmlp.data.rows import NPY_MAGIC, Rows, open_rows
-from fastmlp.images import FORMATS, ImageFormat, format_of, prepare, read_image
+from fastmlp.images import FORMATS, ImageFormat, format_of, is_light_ground, prepare, read_image
 from fastmlp.images.reading import SIGNATURES, is_image
 
 BLOCK = 4096
 """Rows that are predicted at a time: 12 MB of MNIST in float32."""
+
+JUDGED = 256
+"""Images of an array whose borders tell whether they are dark on light."""
 
 ZIP_MAGIC = b"PK\x03\x04"
 IDX_MAGIC = b"\0\0"
@@ -51,7 +54,9 @@ def read_blocks(
 
     Images are prepared as `fastmlp.images.prepare` says. Arrays are taken as they are, so that the
     network predicts what it does in Python: (n, n_features), (n, height, width) or a single sample
-    of either; uint8 of images of another size are prepared as images. Files ``.npy`` and IDX
+    of either. But uint8 arrays of images that are dark on light are inverted, by the borders of the
+    first `JUDGED`, and those of another size are prepared as images, one (height, width) or several
+    (n, height, width). Files ``.npy`` and IDX
     that are named are read where they lie, a block at a time. Numbers of a CSV file have no dtype:
     whole ones for a network of images, from 0 to 255 (or 16, for the digits), are pixels.
 
@@ -170,19 +175,45 @@ def _array_blocks(
         raise DataError(f"{name}: must hold real numbers, not dtype {array.dtype}")
     if not all(shape):
         raise DataError(f"{name}: has shape {shape}: no samples")
+    known = format_of(n_features)
+    grey = known is not None and array.dtype == np.uint8
+    if grey and len(shape) > 2 and shape[-1] in (3, 4):
+        raise DataError(
+            f"{name}: has shape {shape}, images in colour: give grey ones, (n, height, width), or "
+            "image files"
+        )
     if len(shape) > 1 and math.prod(shape[1:]) == n_features:
         rows = array if isinstance(array, Rows) else array.reshape(shape[0], n_features)
-        for first in range(0, len(rows), BLOCK):
-            yield Block(rows[first : first + BLOCK], first)
+        yield from _row_blocks(rows, known, name, say)
     elif math.prod(shape) == n_features:
-        yield Block(array[:].reshape(1, n_features), 0)
-    elif len(shape) == 3 and array.dtype == np.uint8 and format_of(n_features) is not None:
+        yield from _row_blocks(array[:].reshape(1, n_features), known, name, say)
+    elif grey and len(shape) == 3:
         yield from _image_blocks(array, shape, n_features, name, say)
+    elif grey and len(shape) == 2 and shape[1] != n_features + 1:
+        yield _prepared(array[:].reshape(shape), n_features, name, say)
     else:
         raise DataError(
             f"{name}: has shape {shape}, and the network expects {n_features} features"
             f"{_label_hint(math.prod(shape[1:]), n_features)}"
         )
+
+
+def _row_blocks(
+    rows: NDArray[Any] | Rows, known: ImageFormat | None, name: str, say: Callable[[str], None]
+) -> Iterator[Block]:
+    """Rows of as many features as the network has: as they are, or inverted if dark on light."""
+    told, inverted = known is None or rows.dtype == np.uint8, False
+    # uint8 of the 8x8 digits may be of 16 levels or of 255: what white is cannot be told.
+    if known is not None and rows.dtype == np.uint8 == known.dtype:
+        inverted = is_light_ground(rows[:JUDGED].reshape(-1, known.side, known.side))
+        if inverted:
+            say(f"{name}: dark on light: inverted")
+    for first in range(0, len(rows), BLOCK):
+        block = rows[first : first + BLOCK]
+        if not told and (block > 1).any():
+            say(f"{name}: {block.dtype} values beyond 1 are taken as they are, not scaled as uint8")
+            told = True
+        yield Block(255 - block if inverted else block, first)
 
 
 def _image_blocks(

@@ -32,9 +32,10 @@ MAX_STDIN = 4 * 2**30
 EPILOG = (
     "A FILE is an image (PNG, JPEG, GIF, WEBP), .npy, .npz, IDX (also gzip) or CSV, told by its "
     "first bytes. An image is brought to what a network of MNIST (784 inputs) or of the 8x8 digits "
-    "(64) saw, and stderr says how; one of 28x28 (8x8) is only inverted, if it is dark on light. "
-    "Arrays are taken as they are. Exit status: 0 done; 1 if a file could not be predicted for: "
-    "the others are; 2 wrong usage; 130 interrupted."
+    "(64) saw, and stderr says how; one that is like theirs is only inverted, if it is dark on "
+    "light, and so are uint8 arrays for 784 inputs. Other arrays are taken as they are. Exit "
+    "status: 0 done; 1 if a file could not be predicted for: the others are; 2 wrong usage; 130 "
+    "interrupted."
 )
 
 
@@ -128,14 +129,16 @@ def _predictions(
     model: MLP, block: Block, name: str
 ) -> tuple[NDArray[Any], NDArray[np.floating] | None]:
     """What the model predicts, and the probabilities (n, n_classes) if it predicts classes."""
+    where = f"{name}: samples from {block.first} on" if block.first else name
     try:
         predicted = model.predict(block.rows)
-        if not model.loss.has_accuracy:
-            return predicted, None
-        probabilities = model.predict_proba(block.rows)
-    except ValueError as error:  # not finite
-        start = f"samples from {block.first} on: " if block.first else ""
-        raise DataError(f"{name}: {start}{error}") from None
+        probabilities = model.predict_proba(block.rows) if model.loss.has_accuracy else None
+    except ValueError as error:  # samples that are not finite
+        raise DataError(f"{where}: {error}") from None
+    if not np.isfinite(predicted if probabilities is None else probabilities).all():
+        raise DataError(f"{where}: the network's outputs are not finite")
+    if probabilities is None:
+        return predicted, None
     if model.loss.targets == "binary" and probabilities.shape[1] == 1:
         probabilities = np.hstack([1 - probabilities, probabilities])
     return predicted, probabilities

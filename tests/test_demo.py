@@ -8,12 +8,14 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
+import zlib
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from PIL import Image
 
 import fastmlp
 from fastmlp.demo.answers import MAX_UPLOAD, Answers
-from fastmlp.demo.app import make_app
+from fastmlp.demo.app import MAX_CHOICE, make_app
 from fastmlp.demo.choices import OFFERED, Choice
 from fastmlp.demo.training import Training
 from tests.browser import TIMEOUT, opened_page
@@ -213,11 +215,36 @@ def test_bad_input_is_a_line_on_the_page_and_the_page_goes_on(page, mnist):
     drop(page, b"", "large.png", MAX_UPLOAD + 1)
     wait_until(lambda: error_line(page) == "large.png has 10.0 MB; at most 10 MB are taken.")
 
+    choose(page, grey_png(1), "one.png")
+    wait_until(lambda: error_line(page) == "one.png: 1x1, no ink: all of it is of one grey")
+    choose(page, grey_png(20_000), "huge.png")
+    wait_until(
+        lambda: (
+            error_line(page)
+            == "huge.png: has more than 50,000,000 pixels, the most that are read: make it smaller"
+        )
+    )
+
     page.click("#clear")
     assert page.inner_text("#verdict") == "Empty: draw a digit."
     draw(page, ONE)
     wait_until(lambda: verdict(page) == 1)
     assert page.locator("#error").is_hidden()
+
+
+def grey_png(side):
+    """A black square as a PNG file of one bit a pixel."""
+    packer = zlib.compressobj(1)
+    row = bytes(1 + -(-side // 8))
+    pixels = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+
+    def chunk(kind, content):
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
 
 
 def train(page, **choice):
@@ -270,6 +297,58 @@ def test_a_page_that_is_opened_while_a_network_learns_shows_it(page, browser):
     browser[2].clear()  # a question of the page before has got no answer
     page.click("#cancel")
     wait_until(lambda: page.inner_text("#progress").startswith("Cancelled"))
+
+
+def test_a_file_that_changes_after_it_was_chosen_is_what_it_was(page, mnist, tmp_path):
+    path = tmp_path / "digit.png"
+    path.write_bytes(photo(mnist.x_test[0]))
+    page.set_input_files("#file", path)
+    wait_until(lambda: verdict(page) == 7)
+    before = shares(page)
+    path.write_bytes(b"something else")
+    train(page, epochs=1)
+    wait_until(lambda: shares(page) != before)
+    assert verdict(page) == 7
+    assert page.locator("#error").is_hidden()
+
+
+def test_what_cannot_be_read_is_said(page):
+    page.evaluate(  # as of a folder
+        "() => { File.prototype.arrayBuffer = () => Promise.reject(new DOMException('gone')); }"
+    )
+    drop(page, b"", "folder")
+    assert error_line(page) == "folder cannot be read."
+    assert page.inner_text("#verdict") == "No prediction."
+    draw(page, ONE)
+    wait_until(lambda: verdict(page) == 1)
+    assert page.locator("#error").is_hidden()
+
+
+def test_a_page_hears_of_the_network_that_another_page_trained(page, browser):
+    draw(page, ZERO)
+    wait_until(lambda: verdict(page) == 0)
+    assert "784-10." not in page.inner_text("#answering")
+    choice = {"hidden": "none: a linear classifier", "epochs": 1}
+    assert ask(f"{browser[0]}/train", json.dumps(choice).encode())[0] == 202
+    assert finished(browser[0])["state"] == "done"
+    draw(page, ONE)
+    wait_until(lambda: "784-10." in page.inner_text("#answering"))
+
+
+def test_the_axes_of_the_curve_have_titles_inside_of_it(page):
+    train(page, epochs=1)
+    wait_until(lambda: page.locator("#train").is_enabled())  # it is drawn anew until then
+    for name in ("loss", "accuracy"):
+        title = page.locator(f"#curve text.{name}")
+        assert title.text_content() == name
+        colours = [
+            page.locator(f"{where}.{name}").evaluate(f"(it) => getComputedStyle(it).{key}")
+            for where, key in (("#curve text", "fill"), ("figcaption b", "color"))
+        ]
+        assert colours[0] == colours[1]
+        box, whole = title.bounding_box(), page.locator("#curve").bounding_box()
+        assert whole["x"] <= box["x"]
+        assert box["x"] + box["width"] <= whole["x"] + whole["width"]
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -341,11 +420,11 @@ def test_an_image_is_answered_as_from_python(server, mnist, answers):
 
 
 def test_too_much_is_refused_and_the_server_goes_on(server):
-    with contextlib.suppress(urllib.error.URLError, ConnectionError):  # it may hang up meanwhile
-        status, value = ask(f"{server}/predict?name=x.png", bytes(MAX_UPLOAD + 1))
-        assert (status, value) == (413, {"error": "x.png has more than 10 MB"})
-    with contextlib.suppress(urllib.error.URLError, ConnectionError):
-        assert ask(f"{server}/train", bytes(20_000))[0] == 413
+    # One byte more: all of it has been sent when the server answers.
+    status, value = ask(f"{server}/predict?name=x.png", bytes(MAX_UPLOAD + 1))
+    assert (status, value) == (413, {"error": "x.png has more than 10 MB"})
+    status, value = ask(f"{server}/train", bytes(MAX_CHOICE + 1))
+    assert (status, value) == (413, {"error": "the choice has more than 0.00954 MB"})
     assert ask(f"{server}/state")[0] == 200
 
 
@@ -372,6 +451,13 @@ def test_other_web_pages_may_not_use_it(server, headers, status):
 def test_the_name_that_it_listens_at_is_its_own(answers):
     with served(answers, "Digits.example") as address:
         assert ask(f"{address}/state", host="digits.example:80")[0] == 200
+
+
+def test_outputs_that_are_not_finite_are_said(server, answers, mnist):
+    for weights in answers.model().weights:
+        weights *= np.float32(1e25)
+    status, value = ask(f"{server}/predict?name=x.png", photo(mnist.x_test[0]))
+    assert (status, value) == (422, {"error": "x.png: the network's outputs are not finite"})
 
 
 BAD_CHOICES = {

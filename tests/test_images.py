@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -106,6 +108,42 @@ def test_an_image_of_mnist_is_taken_as_it_is(mnist):
         assert prepared.steps == "28x28, dark on light: inverted"
 
 
+def moved(digit):
+    """To the corner of its 28x28."""
+    return np.pad(digit.reshape(28, 28)[4:24, 4:24], ((0, 8), (0, 8)))
+
+
+def halved(digit):
+    small = Image.fromarray(digit.reshape(28, 28)[4:24, 4:24]).resize(
+        (10, 10), Image.Resampling.BOX
+    )
+    return np.pad(np.asarray(small), 9)
+
+
+OTHERS = {
+    "in a corner": (moved, 0.85),
+    "of half the size": (halved, 0.8),
+    "faint": (lambda digit: digit.reshape(28, 28) // 4, 0.95),
+    "on grey": (lambda digit: 60 + digit.reshape(28, 28) // 2, 0.95),
+}
+
+
+@pytest.mark.parametrize("change", OTHERS)
+def test_an_image_of_28x28_that_is_not_like_mnist_is_prepared(mnist, model, change):
+    changed, right = OTHERS[change]
+    digits = mnist.x_test[:SAMPLES]
+    found = [prepare(read(changed(digit)), MNIST, "image") for digit in digits]
+    assert {"cropped" in prepared.steps for prepared in found} == {True}
+    labels = model.predict(np.concatenate([prepared.row for prepared in found]))
+    assert (labels == model.predict(digits)).mean() >= right
+
+
+def test_every_image_of_the_published_test_sets_is_its_own(mnist):
+    digits = fastmlp.load_dataset("digits").x_test
+    for known, x in ((MNIST, mnist.x_test / np.float32(255)), (DIGITS, digits)):
+        assert all(known.is_own(row.reshape(known.side, known.side)) for row in x)
+
+
 def test_an_image_of_the_digits_is_taken_as_it_is():
     x = fastmlp.load_dataset("digits").x_test[:20]
     for row in x:
@@ -176,6 +214,48 @@ def test_an_image_is_turned_upright_as_its_camera_says():
         read(stroke("L", 255, 0), "JPEG").astype(int),
         atol=40,
     )
+
+
+LARGE = {
+    "RGBA": ("PNG", (255, 255, 255, 255), (0, 0, 0, 255)),
+    "RGB": ("JPEG", (255, 255, 255), (0, 0, 0)),
+    "L": ("PNG", 255, 0),
+    "LA": ("PNG", (0, 0), (0, 255)),
+}
+
+
+@pytest.mark.parametrize("mode", LARGE)
+def test_a_large_image_is_made_smaller_as_it_is_read(mode):
+    kind, ground, ink = LARGE[mode]
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    large = stroke(mode, ground, ink).resize((3001, 4000), Image.Resampling.NEAREST)
+    pixels = read(large.rotate(90, expand=True), kind, exif=exif)
+    assert 512 < max(pixels.shape) <= 1024
+    assert pixels.shape[0] > pixels.shape[1]
+    whole = np.asarray(stroke("L", 255, 0).resize((3001, 4000), Image.Resampling.NEAREST))
+    expected = prepare(whole, MNIST, "image").row.astype(int)
+    assert np.abs(prepare(pixels, MNIST, "image").row - expected).max() <= 24
+
+
+PEAK = """
+import sys
+from fastmlp.images import read_image
+from fastmlp.machine import peak_rss_bytes
+before = peak_rss_bytes()
+with open(sys.argv[1], "rb") as file:
+    read_image(file, "image")
+print(peak_rss_bytes() - before >> 20)
+"""
+
+
+def test_a_large_image_takes_little_more_memory_than_its_pixels(tmp_path):
+    stroke("RGBA", (0, 0, 0, 0), (0, 0, 0, 255)).resize((4500, 6000)).save(
+        tmp_path / "large.png", compress_level=1
+    )
+    command = [sys.executable, "-c", PEAK, tmp_path / "large.png"]
+    grown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
+    assert 100 < int(grown) < 200  # MB: 108 of the pixels; 700 when copies of all of it are made
 
 
 BAD = {

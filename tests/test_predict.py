@@ -168,6 +168,41 @@ def test_arrays_of_images_of_another_size_are_prepared(run, mnist, model):
     ).mean() >= 0.8  # of a network without training
 
 
+@pytest.mark.parametrize("shape", [(-1, 784), (-1, 28, 28)])
+@pytest.mark.parametrize("write", ["npy", "npz", "idx"])
+def test_arrays_that_are_dark_on_light_are_inverted_together(run, mnist, model, shape, write):
+    x = (255 - mnist.x_test[:300]).reshape(shape)
+    x[7] = 0  # all of a file are treated alike
+    content = {"npy": npy, "npz": lambda x: npz(x=x), "idx": encode_idx}[write](x)
+    _, lines, said = run("model.safetensors", "--json", stdin=content)
+    assert said == ["fastmlp.predict: stdin: dark on light: inverted"]
+    expected = model.predict(255 - x.reshape(-1, 784))
+    np.testing.assert_array_equal([record["label"] for record in records(lines)], expected)
+
+
+def test_a_single_grey_image_in_an_array_is_prepared(run, folder, mnist):
+    pixels = np.kron(255 - mnist.x_test[0].reshape(28, 28), np.ones((5, 4), np.uint8))
+    (folder / "grey.npy").write_bytes(npy(pixels))
+    status, lines, said = run("model.safetensors", "grey.npy", "--json")
+    assert (status, len(lines)) == (0, 1)
+    assert said[0].startswith("fastmlp.predict: grey.npy: 112x140, dark on light: inverted, crop")
+    record = records(run("model.safetensors", "--json", stdin=png(pixels))[1])[0]
+    assert record["probabilities"] == records(lines)[0]["probabilities"]
+
+
+def test_floats_beyond_1_are_said_to_be_taken_as_they_are(run, folder, mnist, model):
+    x = mnist.x_test[:5000].astype(np.float32)
+    (folder / "floats.npy").write_bytes(npy(x))
+    _, lines, said = run("model.safetensors", "floats.npy", "--json")
+    assert said == [
+        "fastmlp.predict: floats.npy: float32 values beyond 1 are taken as they are, not scaled as "
+        "uint8"
+    ]
+    np.testing.assert_array_equal([record["label"] for record in records(lines)], model.predict(x))
+    assert run("model.safetensors", stdin=npy(x[:2] / 255))[2] == []
+    assert run("numbers.safetensors", stdin=npy(np.full((2, 4), 9.0)))[2] == []  # no images
+
+
 def test_the_table_has_the_sample_the_label_and_the_most_probable(run, mnist, model):
     x = mnist.x_test[:2]
     for top in (1, 3, 10):
@@ -238,6 +273,12 @@ BAD = {
     "no rows": (npy(ROWS[:0]), "has shape (0, 784): no samples", "holds no rows"),
     "a scalar": (npy(np.float32(1)), "has shape (), and the network expects 784 features"),
     "other features": (npy(ROWS[:, :9]), "has shape (2, 9), and the network expects 784 features"),
+    "colours": (
+        npy(np.zeros((60, 50, 3), np.uint8)),
+        "has shape (60, 50, 3), images in colour: gi",
+    ),
+    "several in colour": (npy(np.zeros((2, 28, 28, 4), np.uint8)), "(2, 28, 28, 4), images in col"),
+    "a label beside pixels": (npy(np.zeros((2, 785), np.uint8)), "is one of them the label?"),
     "a label beside": (csv(np.zeros((2, 785))), "has 785 columns, and the network expects 784: is"),
     "a label, with a header": (csv([[0] * 785], ",".join(["n"] * 785) + "\n"), "has 785 columns"),
     "a gap": (csv([[0.5] * 784, [""] * 784]), "could not convert string ''"),
@@ -267,8 +308,7 @@ def test_bad_input_is_refused_in_one_line(run, folder, name):
             status, _, said = run("model.safetensors", "--quiet", source)
         assert status == 1
         assert len(said) == 1
-        assert said[0].startswith("fastmlp.predict: error: ")
-        assert f"{source}: " in said[0]  # or its whole path
+        assert said[0].startswith(f"fastmlp.predict: error: {source}: ")
         assert reason in said[0]
 
 
@@ -304,6 +344,20 @@ def test_weights_that_are_not_finite_are_refused_with_the_name(run, folder):
     assert "holds NaN or infinity" in said[0]
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+def test_outputs_that_are_not_finite_are_refused_and_other_files_go_on(run, folder, loss):
+    model = fastmlp.MLP([4, 8, 3], loss=loss, activation="identity", seed=0)
+    for weights in model.weights:
+        weights *= np.float32(1e25)
+    model.save(folder / "steep.safetensors")
+    (folder / "zeros.npy").write_bytes(npy(np.zeros((1, 4))))
+    (folder / "ones.npy").write_bytes(npy(np.ones((1, 4))))
+    status, lines, said = run("steep.safetensors", "ones.npy", "zeros.npy")
+    assert (status, len(lines)) == (1, 1)
+    assert lines[0].startswith("zeros.npy[0]")
+    assert said == ["fastmlp.predict: error: ones.npy: the network's outputs are not finite"]
+
+
 @pytest.mark.parametrize("arguments", [[], ["m", "--top", "0"], ["m", "--top", "x"], ["m", "--no"]])
 def test_wrong_usage_is_one_line_and_status_2(run, arguments):
     status, lines, said = run(*arguments)
@@ -326,6 +380,10 @@ def test_without_pillow_arrays_are_predicted_and_images_name_the_extra(run, mnis
     status, _, said = run("model.safetensors", stdin=image)
     assert (status, len(said)) == (1, 1)
     assert "pip install 'fastmlp[images]'" in said[0]
+    larger = npy(np.pad(mnist.x_test[:2].reshape(-1, 28, 28), 9)[9:11])
+    assert run("model.safetensors", "--quiet", stdin=larger)[2] == [
+        f"fastmlp.predict: error: {said[0].split('error: ')[1].replace('stdin:', 'stdin[0]:')}"
+    ]
 
 
 def test_the_command_reads_a_pipe_and_leaves_when_its_reader_does(folder, mnist):

@@ -36,7 +36,10 @@ class Piece(NamedTuple):
 
     Attributes
     ----------
+    name : str
+        The path as it was given, for messages.
     path : str
+        From the root, to open it by.
     offset : int
         Of the first row, in bytes.
     rows : int
@@ -48,6 +51,7 @@ class Piece(NamedTuple):
         Inode, bytes and time of the last change of the file, when it was opened.
     """
 
+    name: str
     path: str
     offset: int
     rows: int
@@ -128,13 +132,13 @@ class Rows:
                 file.seek(piece.offset + begin * (len(target) // count))
                 filled = fill(file, target)
                 if filled < len(target) or state_of(os.fstat(file.fileno())) != piece.state:
-                    raise OSError(errno.EIO, "has changed since it was opened", piece.path)
+                    raise OSError(errno.EIO, "has changed since it was opened", piece.name)
             done += count
 
     def place(self, row: int) -> tuple[str, int]:
         """The file that row ``row`` lies in, and its number there."""
         piece, begin, _ = next(self._parts(row, 1))
-        return piece.path, begin
+        return piece.name, begin
 
     def _parts(self, first: int, count: int) -> Iterator[tuple[Piece, int, int]]:
         """Pieces with rows ``first`` and ``count`` in all: the first row in each, and how many."""
@@ -190,9 +194,9 @@ def open_rows(source: Any, *, window: int | None = None) -> Rows:
             ("rows of shape", piece.shape, pieces[0].shape),
         ):
             if own != other:
-                raise DataError(f"{piece.path}: has {name} {own}, but {pieces[0].path} {other}")
+                raise DataError(f"{piece.name}: has {name} {own}, but {pieces[0].name} {other}")
     if not any(piece.rows and math.prod(piece.shape) for piece in pieces):
-        where = pieces[0].path if pieces else shown(source)
+        where = pieces[0].name if pieces else shown(source)
         raise DataError(f"{where}: holds no rows")
     return Rows(pieces, window)
 
@@ -209,31 +213,32 @@ def open_piece(source: Any) -> Piece:
     """What `open_rows` makes of one ``source``."""
     if isinstance(source, np.memmap):
         piece = _piece_of_map(source)
-        _check_dtype(piece.dtype, piece.path)
+        _check_dtype(piece.dtype, piece.name)
         return piece
     if not isinstance(source, str | os.PathLike):
         raise TypeError(f"source must hold paths or numpy.memmaps, not {type(source).__name__}")
-    path = os.path.abspath(source)  # it is opened anew later, in whichever folder
-    with open(path, "rb") as file:
+    name = os.fsdecode(source)
+    with open(name, "rb") as file:
         magic = file.read(len(NPY_MAGIC))
         file.seek(0)
         if magic == NPY_MAGIC:
-            dtype, shape = _npy_header(file, path)
+            dtype, shape = _npy_header(file, name)
         elif magic.startswith(GZIP_MAGIC):
-            raise DataError(f"{path}: is compressed, and files are read in place: gunzip it")
+            raise DataError(f"{name}: is compressed, and files are read in place: gunzip it")
         else:
-            dtype, shape = read_header(file, path)
+            dtype, shape = read_header(file, name)
         offset, about = file.tell(), os.fstat(file.fileno())
-    _check_dtype(dtype, path)
+    _check_dtype(dtype, name)
     promised = offset + math.prod(shape) * dtype.itemsize
     if about.st_size != promised:
         what = "truncated" if about.st_size < promised else "longer than its header says"
         raise DataError(
-            f"{path}: {what}: {about.st_size} bytes, and its header promises {promised}"
+            f"{name}: {what}: {about.st_size} bytes, and its header promises {promised}"
         )
     if len(shape) < 2:
-        raise DataError(f"{path}: has shape {shape}; two axes or more are needed")
-    return Piece(path, offset, shape[0], dtype, shape[1:], state_of(about))
+        raise DataError(f"{name}: has shape {shape}; two axes or more are needed")
+    path = os.path.abspath(name)  # it is opened anew later, in whichever folder
+    return Piece(name, path, offset, shape[0], dtype, shape[1:], state_of(about))
 
 
 def state_of(about: os.stat_result) -> tuple[int, int, int]:
@@ -241,20 +246,20 @@ def state_of(about: os.stat_result) -> tuple[int, int, int]:
     return about.st_ino, about.st_size, about.st_mtime_ns
 
 
-def _check_dtype(dtype: np.dtype[Any], path: str) -> None:
+def _check_dtype(dtype: np.dtype[Any], name: str) -> None:
     if dtype.kind not in "uifb":
-        raise DataError(f"{path}: must hold real numbers, not dtype {dtype}")
+        raise DataError(f"{name}: must hold real numbers, not dtype {dtype}")
 
 
-def _npy_header(file: Any, path: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def _npy_header(file: Any, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
     form = np.lib.format
     readers = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}
     try:
         shape, by_columns, dtype = readers[form.read_magic(file)](file)
     except (ValueError, KeyError, TypeError, SyntaxError) as error:
-        raise DataError(f"{path}: has no header of an .npy file: {error}") from None
+        raise DataError(f"{name}: has no header of an .npy file: {error}") from None
     if by_columns and len(shape) > 1:
-        raise DataError(f"{path}: is stored by columns, and rows are needed: save it in C order")
+        raise DataError(f"{name}: is stored by columns, and rows are needed: save it in C order")
     return dtype, shape
 
 
@@ -278,5 +283,5 @@ def _piece_of_map(array: np.memmap[Any, Any]) -> Piece:
     about = os.stat(array.filename)
     if about.st_size < offset + array.nbytes:
         raise ValueError(f"source must be a memory map of what is in {array.filename} now")
-    path, shape = os.path.abspath(array.filename), array.shape
-    return Piece(path, offset, shape[0], array.dtype, shape[1:], state_of(about))
+    name, path, shape = str(array.filename), os.path.abspath(array.filename), array.shape
+    return Piece(name, path, offset, shape[0], array.dtype, shape[1:], state_of(about))

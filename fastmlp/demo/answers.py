@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
 import threading
 from typing import Any
 
 from fastmlp.data import Dataset
+from fastmlp.data.errors import DataError
 from fastmlp.demo.choices import OFFERED, Choice
 from fastmlp.demo.training import Training
 from fastmlp.images import format_of, prepare, read_image
@@ -48,18 +50,22 @@ class Answers:
         Raises
         ------
         DataError
-            If it is no image, or has no ink.
+            If it is no image, or has no ink; if what the network says is not finite.
         """
         model = self.model()
         known = format_of(model.layers[0])
         assert known is not None  # checked when it was given
-        # One at a time: a large image takes 200 MB, and Pillow's warnings are those of the process.
+        # One at a time: a large image takes 200 MB or more, and Pillow's warnings are those of the
+        # process.
         with self._images:
             pixels = read_image(io.BytesIO(image), name)
             prepared = prepare(pixels, known, name, anew=drawn)
         probabilities = model.predict_proba(prepared.row)[0]
+        if not math.isfinite(probabilities.sum()):
+            raise DataError(f"{name}: the network's outputs are not finite")
         full = 255 if prepared.row.dtype.kind == "u" else 1
         return {
+            "layers": model.layers,
             "label": int(probabilities.argmax()),
             "probabilities": probabilities.tolist(),
             "steps": prepared.steps,

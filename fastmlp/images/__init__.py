@@ -1,7 +1,7 @@
 """Images brought to what a network saw: `read_image`, then `prepare` for an `ImageFormat`."""
 
 from fastmlp.images.formats import FORMATS, ImageFormat, format_of
-from fastmlp.images.preparation import Prepared, prepare
+from fastmlp.images.preparation import Prepared, is_light_ground, prepare
 from fastmlp.images.reading import MAX_PIXELS, read_image
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "ImageFormat",
     "Prepared",
     "format_of",
+    "is_light_ground",
     "prepare",
     "read_image",
 ]

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+FULL = 0.85
+"""Least of the strongest ink in an image of a data set: MNIST's have 254/255, the digits 14/16."""
+
 
 @dataclass(frozen=True)
 class ImageFormat:
@@ -21,6 +24,12 @@ class ImageFormat:
         Height and width, pixels.
     box : int
         Side of the square that the ink fills, pixels.
+    slack : int
+        By which the longer side of an image's ink may differ from ``box``.
+    middle : float
+        Where the centre of mass is, of rows and of columns, counted from 0.
+    drift : float
+        How far from ``middle`` it may be in an image.
     levels : int
         A pixel is full at this value in the published files.
     dtype : dtype
@@ -30,7 +39,9 @@ class ImageFormat:
     name: str
     side: int
     box: int
+    slack: int
     middle: float
+    drift: float
     levels: int
     dtype: np.dtype[Any]
 
@@ -43,6 +54,18 @@ class ImageFormat:
         """Ink from 0 to 1, (side, side), as a network's input: (1, side * side) of ``dtype``."""
         return self.scaled(np.rint(ink * self.levels).reshape(1, -1))
 
+    def is_own(self, ink: NDArray[np.floating]) -> bool:
+        """Whether ink from 0 to 1, (height, width), lies as in the data set's own images."""
+        if ink.shape != (self.side, self.side) or ink.max() < FULL:
+            return False
+        longer, place = 0, np.arange(self.side)
+        for axis in (0, 1):
+            mass = ink.sum(axis)
+            if abs(mass @ place / mass.sum() - self.middle) > self.drift:
+                return False
+            longer = max(longer, int(np.ptp(np.flatnonzero(mass))) + 1)
+        return abs(longer - self.box) <= self.slack
+
     def are_pixels(self, values: NDArray[np.floating]) -> bool:
         """Whether all are as in the published files: whole numbers from 0 to ``levels``."""
         return bool(((values >= 0) & (values <= self.levels) & (values == np.rint(values))).all())
@@ -54,11 +77,12 @@ class ImageFormat:
 
 FORMATS = (
     # http://yann.lecun.com/exdb/mnist/: fitted into 20x20, then the centre of mass at (14, 14). All
-    # of the test set's have it within half a pixel, and 99.97 % a longer side of 20.
-    ImageFormat("MNIST", side=28, box=20, middle=14.0, levels=255, dtype=np.dtype(np.uint8)),
+    # 70,000 have it within 0.52 pixels, and 99.98 % a longer side of 20, the others of 19.
+    ImageFormat("MNIST", 28, 20, 1, 14.0, 0.6, levels=255, dtype=np.dtype(np.uint8)),
     # UCI, Optical Recognition of Handwritten Digits: 32x32 bits that the digit fills, counted in
-    # squares of 4x4. Every one of them has ink in its first and its last row.
-    ImageFormat("digits", side=8, box=8, middle=3.5, levels=16, dtype=np.dtype(np.float32)),
+    # squares of 4x4. Every one of them has ink in its first and its last row, and its centre of
+    # mass within 1.18 squares of the middle.
+    ImageFormat("digits", 8, 8, 0, 3.5, 1.2, levels=16, dtype=np.dtype(np.float32)),
 )
 
 

