@@ -16,11 +16,14 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from fastmlp.data.errors import DataError
+
+if TYPE_CHECKING:
+    from fastmlp.model import MLP
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -171,3 +174,19 @@ def check_different(names: Mapping[str, str | None]) -> None:
 def one_line(message: object) -> str:
     """``message`` without its line breaks."""
     return " ".join(str(message).split())
+
+
+def model_of_argument(path: str) -> MLP:
+    """The model of a file that a command was given.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, is damaged, or holds no model: the command was told the wrong thing.
+    """
+    from fastmlp.model_file import load
+
+    try:
+        return load(path)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}") from None

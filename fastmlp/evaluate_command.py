@@ -14,12 +14,18 @@ from typing import Any
 from fastmlp.assessment import Classes, Outputs, assess
 from fastmlp.atomic import check_writable, write_atomically
 from fastmlp.checks import parse_integer
-from fastmlp.command import DONE, USAGE, Command, check_different, open_streams, print_result
+from fastmlp.command import (
+    DONE,
+    Command,
+    check_different,
+    model_of_argument,
+    open_streams,
+    print_result,
+)
 from fastmlp.data import DataError, Dataset, load_dataset
 from fastmlp.evaluation import Evaluation, evaluate
 from fastmlp.machine import cpu, versions
 from fastmlp.model import MLP
-from fastmlp.model_file import load
 from fastmlp.prepare import flags_named
 from fastmlp.threads import MOST_THREADS
 
@@ -64,10 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(flags: argparse.Namespace) -> int:
     """Evaluate as the flags say and print; the exit status."""
     _check_outputs(flags)
-    try:
-        model = load(flags.model)
-    except OSError as error:
-        return COMMAND.fail(error, USAGE)
+    model = model_of_argument(flags.model)
     try:
         data = load_dataset(flags.data)
     except DataError:

@@ -18,11 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.checks import parse_integer
-from fastmlp.command import DONE, FAILED, Command, open_streams, print_result
+from fastmlp.command import DONE, FAILED, Command, model_of_argument, open_streams, print_result
 from fastmlp.data.errors import DataError
 from fastmlp.input_files import Block, read_blocks
 from fastmlp.model import MLP
-from fastmlp.model_file import load
 
 COMMAND = Command("fastmlp.predict")
 STDIN = "-"
@@ -72,10 +71,7 @@ def run(flags: argparse.Namespace) -> int:
     """Predict for every file; the exit status."""
     if STDIN in flags.files and sys.stdin is not None and sys.stdin.isatty():
         raise ValueError("stdin is a terminal: name a FILE, or pipe one in")
-    try:
-        model = load(flags.model)
-    except ValueError as error:
-        raise DataError(error) from None
+    model = model_of_argument(flags.model)
     width = max(len(_shown(name)) for name in flags.files)
     printer = _JSONLines(flags.top) if flags.json else _Table(flags.top or 3, width)
     say = _nowhere if flags.quiet else COMMAND.say

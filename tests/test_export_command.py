@@ -66,7 +66,7 @@ WRONG = {
     "a folder": (["model.safetensors", "absent/model.onnx"], 2, "absent is no folder"),
     "a type": (["model.safetensors", "a.onnx", "--dtype", "int8"], 2, "dtype must be one of"),
     "a type of a script": (["model.safetensors", "a.py", "--dtype", "uint8"], 2, "--dtype is for"),
-    "an absent model": (["absent.safetensors", "a.onnx"], 1, "absent.safetensors: No such file"),
+    "an absent model": (["absent.safetensors", "a.onnx"], 2, "absent.safetensors: No such file"),
     "a damaged model": (["damaged.safetensors", "a.onnx"], 2, "damaged.safetensors is damaged"),
     "a flag": (["model.safetensors", "a.onnx", "--opset", "9"], 2, "unrecognized arguments"),
 }
@@ -97,7 +97,7 @@ def test_it_runs_as_a_module_and_ctrl_c_is_130(folder, capsys, monkeypatch):
     def interrupt(path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fastmlp.export.__main__.load", interrupt)
+    monkeypatch.setattr("fastmlp.export.__main__.model_of_argument", interrupt)
     assert main(["model.safetensors", "a.onnx"]) == 130
     assert capsys.readouterr().err == "fastmlp.export: error: interrupted\n"
 

@@ -11,11 +11,9 @@ import webbrowser
 from collections.abc import Sequence
 
 from fastmlp.checks import parse_integer
-from fastmlp.command import DONE, FAILED, INTERRUPTED, Command, open_streams
+from fastmlp.command import DONE, FAILED, INTERRUPTED, Command, model_of_argument, open_streams
 from fastmlp.data import load_default_dataset
-from fastmlp.data.errors import DataError
 from fastmlp.model import MLP
-from fastmlp.model_file import load
 
 COMMAND = Command("fastmlp.demo")
 PORT = 7860
@@ -109,10 +107,7 @@ def run(flags: argparse.Namespace) -> int:
 def _load(path: str) -> MLP:
     from fastmlp.images import FORMATS, format_of
 
-    try:
-        model = load(path)
-    except ValueError as error:
-        raise DataError(error) from None
+    model = model_of_argument(path)
     if format_of(model.layers[0]) is None or model.loss.targets != "classes":
         sizes = " or ".join(str(known.n_features) for known in FORMATS)
         raise ValueError(

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastmlp.atomic import check_writable
-from fastmlp.command import DONE, Command, open_streams, print_result
+from fastmlp.command import DONE, Command, model_of_argument, open_streams, print_result
 from fastmlp.export.numpy_script import to_numpy_script
 from fastmlp.export.onnx import to_onnx
 from fastmlp.export.torch import to_torch_file
-from fastmlp.model_file import load
 
 COMMAND = Command("fastmlp.export")
 
@@ -49,7 +48,7 @@ def _export(source: str, output: str, dtype: str | None) -> int:
     if os.path.realpath(source) == os.path.realpath(output):
         raise ValueError(f"MODEL and OUTPUT must be different, not both {output}")
     check_writable(Path(output), "OUTPUT")
-    model = load(source)
+    model = model_of_argument(source)
     if suffix == ".onnx":
         to_onnx(model, output, dtype=dtype)
     elif suffix == ".py":
