@@ -121,7 +121,7 @@ def _logits(task: Task, parameters: Any, x: Any, key: Any = None) -> Any:
 
 def _loss(task: Task, parameters: Any, x: Any, y: Any, key: Any) -> Any:
     if task.augmentation:
-        x = changed(jax.random.fold_in(key, -1), x, **task.augmentation)
+        x = changed(jax.random.fold_in(key, len(task.layers)), x, **task.augmentation)  # no layer
     logits = _logits(task, parameters, x, key)
     chosen = jax.nn.one_hot(y, logits.shape[1], dtype=logits.dtype)
     chosen = chosen * (1 - task.label_smoothing) + task.label_smoothing / logits.shape[1]
