@@ -64,13 +64,13 @@ class Launch:
                 self.process.kill()
                 self.process.communicate()
 
-    def end(self):
-        """Status, stdout, stderr."""
-        out, err = self.process.communicate(timeout=SECONDS)
+    def end(self, seconds=SECONDS):
+        """Status, stdout, stderr; what takes longer than ``seconds`` is a hang."""
+        out, err = self.process.communicate(timeout=seconds)
         return self.process.returncode, out, err
 
 
-def launch(launcher, ranks, *arguments):
+def launch(launcher, ranks, *arguments, seconds=SECONDS):
     """Run to the end: status, stdout, stderr."""
     with Launch(launcher, ranks, *arguments) as started:
-        return started.end()
+        return started.end(seconds)

@@ -132,7 +132,9 @@ def test_the_same_rows_on_two_ranks_are_warned_of_once(refusals):
     ],
 )
 def test_a_rank_that_fails_alone_ends_all(launcher, what, status, message, tmp_path):
-    ended, _, err = launch(launcher, 2, "tests/ranks_fail.py", what, tmp_path)
+    # A few seconds, most of them the start of Python; MPI itself would wait without end.
+    script = "tests/ranks_fail.py"
+    ended, _, err = launch(launcher, 2, script, what, tmp_path, seconds=60)
     assert ended == status
     assert lines_of_ours(err) == ([message] if message else [])
 
