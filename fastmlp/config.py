@@ -3,49 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from fastmlp import words
 from fastmlp.augmentation import Augmentation
-from fastmlp.averaging import EMA, SWA, Averaging
 from fastmlp.checks import (
-    check_choice,
-    check_positive,
-    parse_integer,
-    parse_number,
     shown,
 )
 from fastmlp.early_stopping import EarlyStopping
-from fastmlp.initializers import INITIALIZERS, initializer
+from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import LOSSES
-from fastmlp.metrics import check_name
 from fastmlp.model import ACTIVATIONS, DTYPES, NORMS
 from fastmlp.optimizers import OPTIMIZERS
 from fastmlp.schedules import SCHEDULES
 from fastmlp.settings import create, create_of, keys_of
 from fastmlp.threads import MOST_THREADS
+from fastmlp.words import OF_OPTIMIZER, TABLES, flag_of
 
 # 0.2 is what the accuracy in README.md was measured with; the others are their classes' own.
 RATES = {name: kind.lr for name, kind in OPTIMIZERS.items() if name != "lbfgs"} | {"sgd": 0.2}
 """Default learning rates; L-BFGS has none."""
 
 DEFAULT_RATES = ", ".join(f"{rate:g} for {name}" for name, rate in RATES.items())
-
-AVERAGES: dict[str, type[Averaging]] = {"ema": EMA, "swa": SWA}
-TABLES: dict[str, Mapping[str, type]] = {
-    "loss": LOSSES,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "averaging": AVERAGES,
-}
-"""Settings that are ``name:key=value,...``: the classes by name."""
-
-OF_OPTIMIZER = ("lr", "weight_decay")
-"""Settings of every optimiser, with defaults of its own, that have a flag."""
 
 ENGINES = ("fast", "reference")
 
@@ -95,95 +78,6 @@ def _option(
     )
 
 
-def _integer(least: int, most: int | None = None) -> Callable[[str], int]:
-    return lambda text: parse_integer("the value", text, least, most)
-
-
-def _number(least: float, below: float = math.inf) -> Callable[[str], float]:
-    return lambda text: parse_number("the value", text, least, below)
-
-
-def _parse_positive(text: str) -> float:
-    try:
-        return check_positive("the value", parse_number("the value", text))
-    except ValueError:
-        raise ValueError(f"the value must be a finite number above 0, not {shown(text)}") from None
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    return lambda text: check_choice("the value", text, allowed)
-
-
-def _parse_share(text: str) -> float:
-    message = f"the value must be above 0 and at most 1, not {shown(text)}"
-    try:
-        value = _parse_positive(text)
-    except ValueError:
-        raise ValueError(message) from None
-    if value > 1:
-        raise ValueError(message)
-    return value
-
-
-def _parse_batch_size(text: str) -> int | str:
-    if text == "full":
-        return text
-    try:
-        return parse_integer("the value", text, 1)
-    except ValueError:
-        raise ValueError(
-            f"the value must be an integer, 1 or more, or 'full', not {shown(text)}"
-        ) from None
-
-
-def _parse_init(text: str) -> str:
-    initializer(text)  # for its error alone: the name is what files and models hold
-    return text
-
-
-def _parse_norm(text: str) -> str | None:
-    return None if text == "none" else check_choice("the value", text, ("none", *NORMS))
-
-
-def _parse_class_weight(text: str) -> float | str:
-    if text == "balanced":
-        return text
-    try:
-        return parse_number("the value", text, 0)
-    except ValueError:
-        raise ValueError(
-            f"the value must be 'balanced' or a finite number, 0 or more, not {shown(text)}"
-        ) from None
-
-
-def _parse_metric(text: str) -> str:
-    return check_name("the value", text)
-
-
-def _object(name: str) -> Callable[[str], str]:
-    """Check ``name:key=value,...`` of a table; the text is what is kept."""
-
-    def parse(text: str) -> str:
-        reserved = OF_OPTIMIZER if name == "optimizer" else ()
-        for key in keys_of(text):
-            if key in reserved:
-                raise ValueError(f"{key} has a flag of its own, {flag_of(key)}")
-        create(text, TABLES[name], reserved=reserved)
-        return text
-
-    return parse
-
-
-def _parse_augment(text: str) -> str:
-    create_of(Augmentation, text, called="augmentation", image_shape=(1, 1))
-    return text
-
-
-def _parse_early_stopping(text: str) -> str:
-    create_of(EarlyStopping, text, called="early stopping")
-    return text
-
-
 @dataclass(frozen=True)
 class TrainConfig:
     """Settings of one training run; a field is a flag of ``python -m fastmlp.train``."""
@@ -201,14 +95,14 @@ class TrainConfig:
         None,
         "data",
         "rows of a folder's data that are shuffled together (default: as many as take 64 MiB)",
-        _integer(1),
+        words.integer(1),
         metavar="ROWS",
     )
     val_fraction: float = _option(
         0.0,
         "data",
         "share of the training set held out, of every class, for validation",
-        _number(0, below=1),
+        words.number(0, below=1),
         metavar="SHARE",
     )
     augment: str | None = _option(
@@ -216,14 +110,14 @@ class TrainConfig:
         "data",
         "random changes of images, as in shift=2,rotation=10; image_shape=28x28 where the data "
         "set has none",
-        _parse_augment,
+        words.augmentation,
         metavar="KEY=VALUE,...",
     )
     hidden: tuple[int, ...] = _option(
         (256, 128),
         "network",
         "hidden layer sizes; none after the flag: no hidden layer",
-        _integer(1),
+        words.integer(1),
         nargs="*",
         gather=tuple,
         metavar="SIZE",
@@ -232,7 +126,7 @@ class TrainConfig:
         "relu",
         "network",
         f"of the hidden layers, or one for each: {', '.join(ACTIVATIONS)} (default: relu)",
-        _choice(*ACTIVATIONS),
+        words.choice(*ACTIVATIONS),
         nargs="+",
         gather=_one_or_each,
         metavar="NAME",
@@ -241,7 +135,7 @@ class TrainConfig:
         None,
         "network",
         f"of the hidden layers, or one for each: none, {', '.join(NORMS)}",
-        _parse_norm,
+        words.norm,
         nargs="+",
         gather=_one_or_each,
         metavar="NAME",
@@ -251,7 +145,7 @@ class TrainConfig:
         "network",
         f"{', '.join(LOSSES)}, with settings as in huber:delta=0.5 "
         "(default: cross_entropy for labels, squared_error for other targets)",
-        _object("loss"),
+        words.spec("loss"),
         metavar="NAME",
     )
     init: str = _option(
@@ -259,14 +153,14 @@ class TrainConfig:
         "network",
         f"initial parameters: {', '.join(INITIALIZERS)}, or uniform(A, B) with bounds "
         "(default: he_normal)",
-        _parse_init,
+        words.init,
         metavar="NAME",
     )
     dtype: str = _option(
         "float32",
         "network",
         "of parameters and arithmetic",
-        _choice(*DTYPES),
+        words.choice(*DTYPES),
         metavar=f"{{{','.join(DTYPES)}}}",
     )
     optimizer: str = _option(
@@ -274,32 +168,34 @@ class TrainConfig:
         "training",
         f"{', '.join(OPTIMIZERS)}, with settings as in sgd:momentum=0.9,nesterov=true or "
         "adam:betas=0.9/0.99 (default: sgd)",
-        _object("optimizer"),
+        words.spec("optimizer"),
         metavar="NAME",
     )
     lr: float | None = _option(
         None,  # for which __post_init__ takes the optimiser's own
         "training",
         f"learning rate (default: {DEFAULT_RATES})",
-        _number(0),
+        words.number(0),
         metavar="RATE",
     )
     schedule: str | None = _option(
         None,
         "training",
         f"of the learning rate: {', '.join(SCHEDULES)}, with settings as in cosine:warmup=1",
-        _object("schedule"),
+        words.spec("schedule"),
         metavar="NAME",
     )
-    epochs: int = _option(12, "training", "passes over the training set", _integer(0), metavar="N")
+    epochs: int = _option(
+        12, "training", "passes over the training set", words.integer(0), metavar="N"
+    )
     batch_size: int | str = _option(
-        64, "training", "samples in a step, or 'full'", _parse_batch_size, metavar="N"
+        64, "training", "samples in a step, or 'full'", words.batch_size, metavar="N"
     )
     class_weight: str | tuple[float, ...] | None = _option(
         None,
         "training",
         "factor on the loss of each class: balanced, or a number for each",
-        _parse_class_weight,
+        words.class_weight,
         nargs="+",
         gather=_weights,
         metavar="W",
@@ -308,24 +204,24 @@ class TrainConfig:
         None,
         "training",
         "of the parameters: ema:decay=0.999 over steps, or swa:start_epoch=1 over epochs",
-        _object("averaging"),
+        words.spec("averaging"),
         metavar="NAME",
     )
     seed: int = _option(
-        0, "training", "decides everything that is random", _integer(0), metavar="N"
+        0, "training", "decides everything that is random", words.integer(0), metavar="N"
     )
     weight_decay: float | None = _option(
         None,  # as lr
         "regularisation",
         "of weights, not of biases (default: 0; 0.01 for adamw)",
-        _number(0),
+        words.number(0),
         metavar="RATE",
     )
     dropout: float | tuple[float, ...] = _option(
         0.0,
         "regularisation",
         "share of the hidden layers' activations that a step drops, or one for each",
-        _number(0, below=1),
+        words.number(0, below=1),
         nargs="+",
         gather=_one_or_each,
         metavar="SHARE",
@@ -334,28 +230,28 @@ class TrainConfig:
         0.0,
         "regularisation",
         "the same of the input",
-        _number(0, below=1),
+        words.number(0, below=1),
         metavar="SHARE",
     )
     clip_norm: float | None = _option(
         None,
         "regularisation",
         "largest norm of the gradient",
-        _parse_positive,
+        words.positive,
         metavar="NORM",
     )
     clip_value: float | None = _option(
         None,
         "regularisation",
         "largest size of an item of the gradient",
-        _parse_positive,
+        words.positive,
         metavar="SIZE",
     )
     max_norm: float | None = _option(
         None,
         "regularisation",
         "largest norm of the weights into a unit",
-        _parse_positive,
+        words.positive,
         metavar="NORM",
     )
     early_stopping: str | None = _option(
@@ -363,28 +259,28 @@ class TrainConfig:
         "stopping",
         "end when there is no improvement, and keep the best epoch's parameters, as in "
         "patience=5,monitor=val_loss",
-        _parse_early_stopping,
+        words.early_stopping,
         metavar="KEY=VALUE,...",
     )
     target_accuracy: float | None = _option(
         None,
         "stopping",
         "end with the first epoch whose validation accuracy reaches it",
-        _parse_share,
+        words.share,
         metavar="SHARE",
     )
     max_seconds: float | None = _option(
         None,
         "stopping",
         "end with the epoch in which so much time has gone by",
-        _parse_positive,
+        words.positive,
         metavar="SECONDS",
     )
     engine: str = _option(
         "fast",
         "running",
         "compiled kernels, or the plain NumPy to read",
-        _choice(*ENGINES),
+        words.choice(*ENGINES),
         metavar=f"{{{','.join(ENGINES)}}}",
     )
     threads: int | None = _option(
@@ -392,7 +288,7 @@ class TrainConfig:
         "running",
         "that compute; changes no bit of the result "
         "(default: FASTMLP_NUM_THREADS, or all physical cores that the process may use)",
-        _integer(1, MOST_THREADS),
+        words.integer(1, MOST_THREADS),
         metavar="N",
     )
     checkpoint: str | None = _option(
@@ -404,7 +300,7 @@ class TrainConfig:
         recorded=False,
     )
     checkpoint_every: int = _option(
-        1, "running", "epochs from one checkpoint to the next", _integer(1), metavar="N"
+        1, "running", "epochs from one checkpoint to the next", words.integer(1), metavar="N"
     )
     resume: str | None = _option(
         None,
@@ -427,7 +323,7 @@ class TrainConfig:
         "output",
         "measured on the validation set after each epoch: top_5 (any k), f1, precision, recall, "
         "r2, mae, mse",
-        _parse_metric,
+        words.metric,
         nargs="+",
         gather=tuple,
         metavar="NAME",
@@ -554,8 +450,3 @@ def json_value(value: Any) -> Any:
 
 
 FIELDS = {item.name: item for item in dataclasses.fields(TrainConfig)}
-
-
-def flag_of(name: str) -> str:
-    """The flag of a field."""
-    return f"--{name.replace('_', '-')}"

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fastmlp.checks import shown
-from fastmlp.config import FIELDS, OF_OPTIMIZER, TrainConfig, flag_of, json_value
+from fastmlp.config import FIELDS, TrainConfig, json_value
+from fastmlp.words import OF_OPTIMIZER, flag_of
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

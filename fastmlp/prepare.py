@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.config import FIELDS, TrainConfig, flag_of
+from fastmlp.config import FIELDS, TrainConfig
 from fastmlp.data import DataError, Dataset, Rows
 from fastmlp.losses import Loss
 from fastmlp.splits import held_out
+from fastmlp.words import flag_of
 
 NETWORK = ("layers", "activation", "loss", "norm", "dropout", "input_dropout", "dtype")
 """Attributes of a network that must be the same in a run that goes on."""

@@ -58,3 +58,11 @@ def assert_same_bits(ours, expected):
     assert ours.state_dict().keys() == theirs.keys()
     for name, value in ours.state_dict().items():
         assert value.tobytes() == theirs[name].tobytes()
+
+
+def assert_close(actual, expected):
+    """Equal to rounding, relative to the largest where that is above 1, and of the same dtype."""
+    assert actual.dtype == expected.dtype
+    tolerance = 1e-12 if expected.dtype == np.float64 else 2e-6
+    most = tolerance * max(1, np.abs(expected).max())
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=most)

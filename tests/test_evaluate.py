@@ -14,6 +14,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 import fastmlp
 from fastmlp.evaluate_command import main
+from tests.commands import runner
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,16 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture
 def command(capsys):
     """Run the command in this process: its status, stdout and stderr."""
-
-    def run(*options):
-        capsys.readouterr()
-        try:
-            status = main([str(option) for option in options])
-        except SystemExit as end:
-            status = end.code
-        return status, *capsys.readouterr()
-
-    return run
+    return runner(main, capsys)
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,10 @@ from sklearn.preprocessing import StandardScaler
 import fastmlp
 import fastmlp.sklearn
 from fastmlp.export import from_sklearn, to_sklearn
-from tests.export_helpers import DTYPES, assert_same_bits, network, samples
+from tests.export_helpers import DTYPES, assert_close, assert_same_bits, network, samples
 
 ACTIVATIONS = ["relu", "tanh", "sigmoid", "identity"]
 NAMES = [*ACTIVATIONS, "binary", "binary, one output", "squared error", "poisson", "linear", "deep"]
-
-
-def assert_close(actual, expected):
-    tolerance = 1e-12 if expected.dtype == np.float64 else 2e-6
-    most = tolerance * max(1, np.abs(expected).max())
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=most)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

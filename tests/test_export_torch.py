@@ -9,7 +9,7 @@ import pytest
 import safetensors.numpy
 
 from fastmlp.export import from_torch, to_torch, to_torch_file, torch_sequential
-from tests.export_helpers import DTYPES, NETWORKS, assert_same_bits, network, samples
+from tests.export_helpers import DTYPES, NETWORKS, assert_close, assert_same_bits, network, samples
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -20,13 +20,6 @@ ROOT = Path(__file__).resolve().parents[1]
 def forward(sequential, x):
     with torch.no_grad():
         return sequential(torch.from_numpy(x)).numpy()
-
-
-def assert_close(actual, expected):
-    assert actual.dtype == expected.dtype
-    tolerance = 1e-12 if expected.dtype == np.float64 else 2e-6
-    most = tolerance * max(1, np.abs(expected).max())
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=most)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -111,9 +111,10 @@ ROOMS = {
     "fastmlp.sklearn": ({*TRAINING, "fastmlp.sklearn", "fastmlp.predictor"}, OUTSIDE),
     "fastmlp.settings": ({"fastmlp.checks"}, set()),
     "fastmlp.config": ({"fastmlp"}, OUTSIDE),
-    "fastmlp.flags": ({"fastmlp.checks", "fastmlp.config"}, set()),
+    "fastmlp.words": ({*TRAINING, "fastmlp.early_stopping", "fastmlp.settings"}, set()),
+    "fastmlp.flags": ({"fastmlp.checks", "fastmlp.config", "fastmlp.words"}, set()),
     "fastmlp.prepare": (
-        {"fastmlp.config", "fastmlp.data", "fastmlp.losses", "fastmlp.splits"},
+        {"fastmlp.config", "fastmlp.data", "fastmlp.losses", "fastmlp.splits", "fastmlp.words"},
         {"numpy"},
     ),
     "fastmlp.reporting": (

@@ -19,6 +19,7 @@ from tests.browser import opened_page
 pytest.importorskip("matplotlib")
 
 from fastmlp import report
+from tests.commands import ctrl_c_in_epoch, runner
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SMALL = ("--hidden", 8, "--epochs", 2, "--batch-size", 32, "--threads", 1)
@@ -28,16 +29,7 @@ ALL = {"curves.png", "confusion.png", "mistakes.png", "weights.png", "phases.png
 @pytest.fixture
 def command(capsys):
     """Run the command in this process: its status, stdout and stderr."""
-
-    def run(*options):
-        capsys.readouterr()
-        try:
-            status = fastmlp.train.main([str(option) for option in options])
-        except SystemExit as end:
-            status = end.code
-        return status, *capsys.readouterr()
-
-    return run
+    return runner(fastmlp.train.main, capsys)
 
 
 @pytest.fixture(scope="module")
@@ -508,14 +500,7 @@ def interrupted(command, monkeypatch):
     """A run that Ctrl-C ends when an epoch begins."""
 
     def run(in_epoch, *options):
-        class CtrlC(fastmlp.Callback):
-            def on_epoch_begin(self, model, epoch):
-                if epoch == in_epoch:
-                    raise KeyboardInterrupt
-
-        writers = fastmlp.train._writers
-        with monkeypatch.context() as patch:
-            patch.setattr(fastmlp.train, "_writers", lambda config: [*writers(config), CtrlC()])
+        with ctrl_c_in_epoch(in_epoch, monkeypatch):
             return command(*options)
 
     return run

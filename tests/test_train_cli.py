@@ -22,10 +22,11 @@ import pytest
 
 import fastmlp
 import reference
-from fastmlp.config import RATES, TrainConfig, flag_of
+from fastmlp.config import RATES, TrainConfig
 from fastmlp.data.dataset import make_dataset
 from fastmlp.optimizers import OPTIMIZERS
 from fastmlp.prepare import split
+from fastmlp.words import flag_of
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = [sys.executable, "-m", "fastmlp.train"]

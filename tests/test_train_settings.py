@@ -18,6 +18,7 @@ from fastmlp.losses import LOSSES
 from fastmlp.optimizers import OPTIMIZERS
 from fastmlp.schedules import SCHEDULES
 from fastmlp.settings import create, create_of
+from tests.commands import ctrl_c_in_epoch, runner
 
 ENGINES = ["fast", "reference"]
 
@@ -53,16 +54,7 @@ def data(tmp_path_factory):
 def command(capsys, monkeypatch):
     """Run the command in this process: its status, stdout and stderr."""
     monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*options):
-        capsys.readouterr()
-        try:
-            status = fastmlp.train.main([str(option) for option in options])
-        except SystemExit as end:
-            status = end.code
-        return status, *capsys.readouterr()
-
-    return run
+    return runner(fastmlp.train.main, capsys)
 
 
 @pytest.fixture
@@ -531,14 +523,7 @@ def interrupted(command, monkeypatch):
     """A run with checkpoints that Ctrl-C ends in the midst of an epoch."""
 
     def run(in_epoch, *options):
-        class CtrlC(fastmlp.Callback):
-            def on_epoch_begin(self, model, epoch):
-                if epoch == in_epoch:
-                    raise KeyboardInterrupt
-
-        writers = fastmlp.train._writers
-        with monkeypatch.context() as patch:
-            patch.setattr(fastmlp.train, "_writers", lambda config: [*writers(config), CtrlC()])
+        with ctrl_c_in_epoch(in_epoch, monkeypatch):
             return command(*SMALL, "--quiet", *options)
 
     return run
